@@ -1,0 +1,55 @@
+"""cspdet: any Darknet cfg as a graph, a PyTorch module, a detector."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cspdet.errors import (
+        CfgError,
+        CfgWarning,
+        CspdetError,
+        DownloadError,
+        ImageError,
+        UsageError,
+        WeightsError,
+        WeightsWarning,
+    )
+
+# Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
+_HOMES = {
+    "CspdetError": "errors",
+    "UsageError": "errors",
+    "CfgError": "errors",
+    "WeightsError": "errors",
+    "ImageError": "errors",
+    "DownloadError": "errors",
+    "CfgWarning": "errors",
+    "WeightsWarning": "errors",
+}
+
+__all__ = [
+    "CfgError",
+    "CfgWarning",
+    "CspdetError",
+    "DownloadError",
+    "ImageError",
+    "UsageError",
+    "WeightsError",
+    "WeightsWarning",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `cspdet` has no attribute `{name}`")
+    value = getattr(import_module(f"cspdet.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
