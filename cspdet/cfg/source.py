@@ -1,0 +1,124 @@
+"""Text and places in it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from pathlib import Path
+from typing import NamedTuple
+
+from cspdet.errors import UsageError
+from cspdet.paths import is_folder
+
+# The longest public cfg has 72 kB. A larger file than this is not cfg text, and a line-by-line reading would take minutes.
+LARGEST = 8 * 2**20
+
+
+class Source:
+    """One cfg file: its text, how it was encoded, and where its lines start.
+
+    `text` is the decoded file without a byte-order mark; `encode(text)` gives the original bytes back.
+    """
+
+    __slots__ = ("encoding", "line_starts", "mark", "path", "text")
+
+    def __init__(self, path: str, text: str, encoding: str = "utf-8", mark: bytes = b"") -> None:
+        self.path = path
+        self.text = text
+        self.encoding = encoding
+        self.mark = mark
+        # A file of the old Mac has carriage returns alone. Darknet splits at line feeds only and would see a single line.
+        end = "\r" if "\r" in text and "\n" not in text else "\n"
+        starts = [0]
+        position = text.find(end)
+        while position >= 0:
+            starts.append(position + 1)
+            position = text.find(end, position + 1)
+        self.line_starts = starts
+
+    @classmethod
+    def decode(cls, path: str, data: bytes) -> Source:
+        """The text of `data`: UTF-8 (with or without a mark), UTF-16 with a mark, else Latin-1, which any byte is."""
+        for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+            if data.startswith(mark):
+                try:
+                    return cls(path, data[len(mark) :].decode(encoding), encoding, mark)
+                except UnicodeDecodeError:
+                    if encoding == "utf-8":  # the mark was for an editor; a byte of an older encoding is among the rest
+                        return cls(path, data[len(mark) :].decode("latin-1"), "latin-1", mark)
+                    break
+        try:
+            return cls(path, data.decode("utf-8"))
+        except UnicodeDecodeError:
+            return cls(path, data.decode("latin-1"), "latin-1")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Source:
+        """The cfg file at `path`.
+
+        Raises:
+            UsageError: the file is missing, is a directory, cannot be read or is far too large.
+        """
+        return cls.decode(str(path), read_bytes(path, "a cfg file", "is it a weights file? the cfg comes first"))
+
+    def encode(self, text: str) -> bytes:
+        """`text` as bytes in the encoding, and with the mark, that the file had."""
+        return self.mark + text.encode(self.encoding)
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both from 1; columns count characters."""
+        line = bisect_right(self.line_starts, offset)
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of line `number` (from 1), without its end."""
+        start = self.line_starts[number - 1]
+        end = self.line_starts[number] if number < len(self.line_starts) else len(self.text)
+        return self.text[start:end].rstrip("\r\n")
+
+
+def read_bytes(path: str | Path, what: str, too_long: str = "is it another kind of file?") -> bytes:
+    """The bytes of a text file of moderate size; `what` it should be is for the messages.
+
+    Raises:
+        UsageError: the file is missing, is a directory, cannot be read or is far too large.
+    """
+    if is_folder(path):
+        raise UsageError(f"`{path}` is a directory, not {what}", f"name a file in it: `{Path(path) / 'X'}`")
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST + 1)  # a device has no size and no end
+    except FileNotFoundError:
+        raise UsageError(f"no such file: `{path}`", "check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot read `{path}`: {reason.lower()}") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"`{path}` has more than {LARGEST:,} bytes, so it is not {what}", too_long)
+    return data
+
+
+class Span(NamedTuple):
+    """A stretch of a source, so that whatever holds it can say where it was written."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The characters of the span."""
+        return self.source.text[self.start : self.end]
+
+    @property
+    def line(self) -> int:
+        """The line it starts in, from 1."""
+        return self.source.place(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        """The column it starts in, from 1."""
+        return self.source.place(self.start)[1]
+
+    def __str__(self) -> str:
+        line, column = self.source.place(self.start)
+        return f"{self.source.path}:{line}:{column}"
