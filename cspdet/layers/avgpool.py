@@ -1,0 +1,22 @@
+"""The [avgpool] section."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.base import Layer, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Avgpool(Layer, names=("avgpool", "avg")):
+    """The mean of each channel. Source: `avgpool_layer.c`."""
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (C, 1, 1)."""
+        return Shape(x.channels, 1, 1)
+
+    def forward(self, parts: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, 1, 1)."""
+        return x.mean((2, 3), keepdim=True)

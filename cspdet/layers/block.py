@@ -1,0 +1,149 @@
+"""The two building blocks that layers consist of: a convolution and a matrix product, each with bias or batch normalisation.
+
+[convolutional] and [connected] are one block each; the recurrent layers hold several, side by side in the weights file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cspdet.cfg.dialect import Dialect
+from cspdet.layers.base import Array, Problem, Shape, fits_kernel
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def padded(pad: bool, padding: int, size: int) -> int:
+    """Pixels added on every side: half the kernel with `pad`, whatever `padding` says (`parser.c:parse_convolutional`)."""
+    return size // 2 if pad else padding
+
+
+class Convolution(NamedTuple):
+    """A convolution without its activation (`convolutional_layer.c`). `stride` is (vertical, horizontal).
+
+    Where `size` is 1, there is no `dilation`.
+    """
+
+    channels: int
+    filters: int
+    size: int
+    stride: tuple[int, int] = (1, 1)
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    normalized: bool = False
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (filters, H', W'), by `convolutional_out_height`, which knows nothing of dilation."""
+        height = (x.height + 2 * self.padding - self.size) // self.stride[0] + 1
+        width = (x.width + 2 * self.padding - self.size) // self.stride[1] + 1
+        return Shape(self.filters, height, width)
+
+    def check(self, x: Shape) -> Iterator[Problem]:
+        """Nothing left of the map, or a dilation with which Darknet computes another size than it announces."""
+        out = self.shape(x)
+        yield from fits_kernel(x, out.height, out.width)
+        slack = (2 * self.padding - self.size + 1) * self.dilation - 1
+        true = Shape(self.filters, (x.height + slack) // self.stride[0] + 1, (x.width + slack) // self.stride[1] + 1)
+        if true != out:
+            message = f"with `dilation={self.dilation}` and this padding Darknet's own sizes disagree"
+            consequence = f"it announces {out.width}x{out.height} pixels and computes {true.width}x{true.height}"
+            yield Problem("dilation-size", "dilation", message, "use an odd `size` with `pad=1`", "error", consequence)
+
+    def operations(self, out: Shape) -> int:
+        """Two for each multiplication and addition."""
+        return 2 * self.kernel.size * out.height * out.width
+
+    @property
+    def kernel(self) -> Array:
+        """The weights: (filters, channels / groups, size, size)."""
+        return Array((self.filters, self.channels // self.groups, self.size, self.size))
+
+    def arrays(self, prefix: str = "") -> dict[str, Array]:
+        """In the order of `load_convolutional_weights`."""
+        return {**_per_filter(f"{prefix}norm" if self.normalized else f"{prefix}conv", self.filters, self.normalized)} | {
+            f"{prefix}conv.weight": self.kernel
+        }
+
+    def parts(self, dialect: Dialect) -> dict[str, nn.Module]:
+        """`conv`, and `norm` if normalised."""
+        from torch import nn
+
+        from cspdet.layers.functional import batch_norm
+
+        conv = nn.Conv2d(
+            self.channels,
+            self.filters,
+            self.size,
+            self.stride,
+            self.padding * self.dilation,
+            self.dilation,
+            self.groups,
+            bias=not self.normalized,
+        )
+        return {"conv": conv, "norm": batch_norm(self.filters, dialect)} if self.normalized else {"conv": conv}
+
+    def module(self, dialect: Dialect) -> nn.Module:
+        """The parts as one submodule, for layers that hold several blocks."""
+        from torch import nn
+
+        return nn.ModuleDict(self.parts(dialect))
+
+    def apply(self, parts: Any, x: Tensor, dialect: Dialect) -> Tensor:
+        """(N, C, H, W) → (N, filters, H', W')."""
+        from cspdet.layers.functional import batch_normalize, plain
+
+        x = parts.conv(plain(x))
+        return batch_normalize(parts.norm, x, dialect, fresh=True) if self.normalized else x
+
+
+class Dense(NamedTuple):
+    """A matrix product without its activation (`connected_layer.c`)."""
+
+    inputs: int
+    outputs: int
+    normalized: bool = False
+
+    def arrays(self, prefix: str = "") -> dict[str, Array]:
+        """In the order of `load_connected_weights`: unlike in a convolution, the statistics come last."""
+        weight = Array((self.outputs, self.inputs), "weights", "connected")
+        if not self.normalized:
+            return {f"{prefix}linear.bias": Array((self.outputs,), "biases"), f"{prefix}linear.weight": weight}
+        per_output = _per_filter(f"{prefix}norm", self.outputs, True)
+        biases = per_output.pop(f"{prefix}norm.bias")
+        return {f"{prefix}norm.bias": biases, f"{prefix}linear.weight": weight, **per_output}
+
+    def parts(self, dialect: Dialect) -> dict[str, nn.Module]:
+        """`linear`, and `norm` if normalised."""
+        from torch import nn
+
+        from cspdet.layers.functional import batch_norm
+
+        linear = nn.Linear(self.inputs, self.outputs, bias=not self.normalized)
+        return {"linear": linear, "norm": batch_norm(self.outputs, dialect, 1)} if self.normalized else {"linear": linear}
+
+    def module(self, dialect: Dialect) -> nn.Module:
+        """The parts as one submodule, for layers that hold several blocks."""
+        from torch import nn
+
+        return nn.ModuleDict(self.parts(dialect))
+
+    def apply(self, parts: Any, x: Tensor, dialect: Dialect) -> Tensor:
+        """(N, inputs) → (N, outputs)."""
+        from cspdet.layers.functional import batch_normalize
+
+        x = parts.linear(x)
+        return batch_normalize(parts.norm, x, dialect, fresh=True) if self.normalized else x
+
+
+def _per_filter(prefix: str, filters: int, normalized: bool) -> dict[str, Array]:
+    if not normalized:
+        return {f"{prefix}.bias": Array((filters,), "biases")}
+    return {
+        f"{prefix}.bias": Array((filters,), "biases"),
+        f"{prefix}.weight": Array((filters,), "scales"),
+        f"{prefix}.running_mean": Array((filters,), "rolling_mean"),
+        f"{prefix}.running_var": Array((filters,), "rolling_variance"),
+    }

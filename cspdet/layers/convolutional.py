@@ -1,0 +1,248 @@
+"""The [convolutional] section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.activation import ACTIVATIONS, foreign
+from cspdet.layers.base import Array, Layer, OneSource, Problem, Shape, fits_kernel, option
+from cspdet.layers.block import Convolution, padded
+from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, NOT_PJREDDIE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cspdet.layers.base import Parts
+
+
+class Convolutional(Layer, names=("convolutional", "conv")):
+    """A 2-D convolution, then batch normalisation if asked for, then an activation.
+
+    With `antialiasing` the convolution runs with stride 1 and a fixed blur follows with the real stride. `xnor` computes with
+    the signs of inputs and weights, as `detector test` does after it has folded the batch normalisation.
+    Source: `convolutional_layer.c`.
+    """
+
+    skips_scales = True
+
+    filters: int = option(1, "number of output channels", at_least=1, at_most=LARGEST_COUNT)
+    size: int = option(1, "side of the square kernel", at_least=1, at_most=LARGEST_SIDE)
+    stride: int = option(1, "step of the kernel in pixels", at_least=1, at_most=LARGEST_SIDE)
+    stride_x: int | None = option(
+        None, "step to the right, if it differs from `stride`", at_most=LARGEST_SIDE, known_to=NOT_PJREDDIE
+    )
+    stride_y: int | None = option(
+        None, "step downwards, if it differs from `stride`", at_most=LARGEST_SIDE, known_to=NOT_PJREDDIE
+    )
+    pad: bool = option(False, "pad by size // 2, whatever `padding` says")
+    padding: int = option(0, "pixels added on every side", at_least=0, at_most=LARGEST_SIDE)
+    groups: int = option(1, "groups of channels that are convolved apart; all channels for a depthwise convolution", at_least=1)
+    dilation: int = option(
+        1,
+        "distance between the pixels under the kernel; 1 where size=1",
+        at_least=1,
+        at_most=LARGEST_SIDE,
+        known_to=NOT_PJREDDIE,
+    )
+    batch_normalize: int = option(0, "normalise the output instead of adding a bias; 2: across mini-batches in training")
+    cbn: bool = option(False, "the same as `batch_normalize=2`", known_to=NOT_PJREDDIE)
+    activation: str = option("logistic", "applied last", choices=ACTIVATIONS, fallback="relu")
+    antialiasing: int = option(0, "blur while striding: 1 with 3x3, 2 with 2x2 pixels", at_least=0, known_to=NOT_PJREDDIE)
+    share_index: OneSource = option(
+        OneSource(), "use the weights of this layer; the file then holds none for this one", known_to=NOT_PJREDDIE
+    )
+    xnor: bool = option(False, "compute with the signs of inputs and weights")
+    binary: bool = option(False, "train with the signs of the weights", training=True)
+    bin_output: bool = option(
+        False, "with `xnor`: no activation, where only a convolution reads the output", known_to=NOT_PJREDDIE
+    )
+    flipped: bool = option(False, "the weights file holds the weights as inputs x outputs")
+    assisted_excitation: float = option(0.0, "excite the channels where objects are", training=True)
+    sway: bool = option(False, "rotate the kernels during training", training=True)
+    rotate: bool = option(False, "rotate the kernels by right angles during training", training=True)
+    stretch: bool = option(False, "stretch the kernels during training", training=True)
+    stretch_sway: bool = option(False, "stretch and rotate the kernels during training", training=True)
+    angle: float = option(15.0, "largest angle of `sway`", training=True)
+    reverse: float = option(0.0, "turn the loss's sign back to here", training=True)
+    coordconv: bool = option(False, "add coordinates to the input during training", training=True)
+    grad_centr: bool = option(False, "centre the gradients", training=True)
+    dot: float = option(0.0, "penalty for kernels that point the same way", training=True)
+    stream: int = option(-1, "CUDA stream", training=True)
+    wait_stream: int = option(-1, "CUDA stream to wait for", training=True)
+
+    @property
+    def normalized(self) -> bool:
+        """Whether there is batch normalisation."""
+        return self.cbn or self.batch_normalize != 0
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Steps downwards and to the right; an unset or impossible one falls back to `stride`."""
+        vertical, horizontal = self.stride_y or 0, self.stride_x or 0
+        return (vertical if vertical > 0 else self.stride, horizontal if horizontal > 0 else self.stride)
+
+    def block(self, x: Shape) -> Convolution:
+        """The convolution itself; strided by 1 if the blur strides."""
+        return Convolution(
+            channels=x.channels,
+            filters=self.filters,
+            size=self.size,
+            stride=(1, 1) if self.antialiasing else self.strides,
+            padding=padded(self.pad, self.padding, self.size),
+            dilation=1 if self.size == 1 else self.dilation,
+            groups=1 if self.xnor else self.groups,
+            normalized=self.normalized,
+        )
+
+    def check(self, x: Shape) -> Iterator[Problem]:
+        """Groups, geometry, and options that Darknet refuses or reads differently."""
+        yield from foreign(self.activation, self.dialect)
+        if self.xnor and self.groups > 1:
+            yield Problem(
+                "xnor-groups",
+                "groups",
+                f"`xnor=1` with {self.groups} groups",
+                "remove `groups` or `xnor`",
+                "warning",
+                "Darknet convolves all channels together",
+            )
+        elif x.channels % self.groups or self.filters % self.groups:
+            what = f"{x.channels} input channels" if x.channels % self.groups else f"{self.filters} filters"
+            cure = f"use a divisor of {x.channels} and {self.filters}: {_divisors(x.channels, self.filters)}"
+            yield Problem("groups-divide", "groups", f"{what} do not divide into {self.groups} groups", cure)
+        block = self.block(x)
+        out = block.shape(x)
+        yield from block.check(x)
+        if self.antialiasing and out.height > 0 and out.width > 0:
+            left = self.shape(x)
+            yield from fits_kernel(x, left.height, left.width)
+        if self.size == 1:
+            yield from self._check_pixel(block)
+        if sum((self.sway, self.rotate, self.stretch, self.stretch_sway)) > 1:
+            yield Problem("one-deformation", "sway", "only one of `sway`, `rotate`, `stretch`, `stretch_sway` can be used")
+        if self.antialiasing:
+            yield ANTIALIASED_SIZE
+
+    def _check_pixel(self, block: Convolution) -> Iterator[Problem]:
+        """Where `size` and `stride_x` are 1, Darknet multiplies with the input as it lies in memory."""
+        if block.stride[1] > 1:
+            return
+        if block.padding:
+            message = "a 1x1 convolution with padding: Darknet makes the map larger but does not move the input into it"
+            yield Problem("padded-pixel", "padding", message, "remove `padding`")
+        elif block.stride[0] > 1:
+            message = f"a 1x1 convolution with `stride_y={block.stride[0]}` but `stride_x=1`"
+            consequence = "Darknet's CPU code does not skip the rows; here they are skipped, as on its GPUs"
+            yield Problem("uneven-pixel", "stride_y", message, "use the same step in both directions", "warning", consequence)
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (filters, H', W')."""
+        out = self.block(x).shape(x)
+        return blurred(out, self.antialiasing, self.strides) if self.antialiasing else out
+
+    def listed_shape(self, x: Shape) -> Shape:
+        """The size before the blur."""
+        return self.block(x).shape(x)
+
+    def reduction(self) -> tuple[float, float]:
+        """The strides."""
+        return self.strides
+
+    def operations(self, x: Shape) -> float:
+        """`get_conv_bflops`; a thirty-second for signs."""
+        operations = self.block(x).operations(self.listed_shape(x))
+        return operations / 32 if self.xnor else operations
+
+    def arrays(self, x: Shape) -> dict[str, Array]:
+        """None where the weights are shared."""
+        if self.share_index:
+            return {}
+        arrays = self.block(x).arrays()
+        if self.flipped:
+            arrays["conv.weight"] = arrays["conv.weight"]._replace(stored="flipped")
+        return arrays
+
+    def columns(self) -> tuple[str, str]:
+        """Filters and groups; kernel, stride and dilation."""
+        vertical, horizontal = self.strides
+        stride = f"{vertical}" if vertical == horizontal else f"{horizontal}x{vertical}"
+        dilation = f"({self.dilation})" if self.dilation > 1 and self.size > 1 else ""
+        groups = f"/{self.groups}" if self.groups > 1 else ""
+        return f"{self.filters}{groups}", f"{self.size} x {self.size}/ {stride}{dilation}"
+
+    def parts(self, x: Shape) -> Parts:
+        """`conv` and `norm`, unless the weights are shared."""
+        return {} if self.share_index else dict(self.block(x).parts(self.dialect))
+
+    def forward(self, parts: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, filters, H', W').
+
+        With `share_index`, `parts` is the other layer's, and whether there is batch normalisation is the other's choice:
+        Darknet folds it into the shared weights (`network.c:fuse_conv_batchnorm`).
+        """
+        from cspdet.layers.functional import activate, batch_normalize, blur, plain
+
+        x = plain(x)
+        block = self.block(Shape(*x.shape[1:]))
+        norm = getattr(parts, "norm", None)
+        if self.xnor and block.stride[0] == block.stride[1]:
+            x = self._xnor(parts, x, block)
+        else:
+            x = _convolve(parts.conv, x, block) if self.share_index else parts.conv(x)
+            x = x if norm is None else batch_normalize(norm, x, self.dialect, fresh=True)
+        name = "linear" if self.xnor and self.bin_output else self.activation
+        x = activate(name, x, fresh=True)
+        return blur(x, self.antialiasing, self.strides) if self.antialiasing else x
+
+    def _xnor(self, parts: Any, x: Tensor, block: Convolution) -> Tensor:
+        """Signs of the input times signs of the folded weights, each filter scaled by its mean magnitude.
+
+        Source: `network.c:calculate_binary_weights`, `convolutional_layer.c:binary_align_weights`. A zero counts as -1, and so
+        does the padding.
+        """
+        import torch.nn.functional as F  # noqa: N812 - its customary name
+
+        from cspdet.layers.functional import binary_sign, folded
+
+        weight, bias = parts.conv.weight, parts.conv.bias
+        if bias is None:
+            scale, bias = folded(parts.norm, self.dialect)
+            weight = weight * scale[:, None, None, None]
+        signs = binary_sign(weight) * weight.abs().mean((1, 2, 3), keepdim=True)
+        signed = F.pad(binary_sign(x), [block.padding * block.dilation] * 4, value=-1.0)
+        return F.conv2d(signed, signs, bias, block.stride, 0, block.dilation)
+
+
+def _convolve(conv: Any, x: Tensor, block: Convolution) -> Tensor:
+    """With the weights of `conv`, and steps and padding of `block`."""
+    from torch.nn.functional import conv2d
+
+    padding = block.padding * block.dilation
+    return conv2d(x, conv.weight, conv.bias, block.stride, padding, block.dilation, block.groups)
+
+
+ANTIALIASED_SIZE = Problem(
+    "antialiased-size",
+    "antialiasing",
+    "the size after the blur differs from Darknet's own count",
+    "",
+    "note",
+    "Darknet's table, and a route or shortcut to this layer, take the size before the blur; here, the real one",
+)
+
+
+def blurred(x: Shape, kind: int, strides: tuple[int, int]) -> Shape:
+    """The size after the blur of `antialiasing`, which has 2x2 pixels for 2, and 3x3 otherwise."""
+    padding, size = (0, 2) if kind == 2 else (1, 3)
+    height = (x.height + 2 * padding - size) // strides[0] + 1
+    width = (x.width + 2 * padding - size) // strides[1] + 1
+    return Shape(x.channels, height, width)
+
+
+def _divisors(first: int, second: int) -> str:
+    from math import gcd
+
+    common = gcd(first, second)
+    found = [number for number in range(1, min(common, 4096) + 1) if common % number == 0]
+    return ", ".join(map(str, found if len(found) < 10 else [*found[:4], "…", *found[-4:]]))

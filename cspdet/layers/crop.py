@@ -1,0 +1,48 @@
+"""The [crop] section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.base import Layer, Problem, Shape, option
+from cspdet.layers.option import LARGEST_SIDE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Crop(Layer, names=("crop",), known_to=("alexeyab", "pjreddie")):
+    """The centre of the image, its values stretched from 0 … 1 to -1 … 1. In training, a random crop.
+
+    Source: `crop_layer.c`.
+    """
+
+    crop_height: int = option(1, "height of the crop", at_least=1, at_most=LARGEST_SIDE)
+    crop_width: int = option(1, "width of the crop", at_least=1, at_most=LARGEST_SIDE)
+    noadjust: bool = option(False, "leave the values as they are")
+    shift: float = option(0.0, "largest shift", training=True)
+    flip: bool = option(False, "mirror half of the images", training=True)
+    angle: float = option(0.0, "largest rotation in degrees", training=True)
+    saturation: float = option(1.0, "largest factor on the saturation", training=True)
+    exposure: float = option(1.0, "largest factor on the brightness", training=True)
+
+    def check(self, x: Shape) -> Iterator[Problem]:
+        """An image at least as large as the crop."""
+        for name, wanted, there in (
+            ("crop_height", self.crop_height, x.height),
+            ("crop_width", self.crop_width, x.width),
+        ):
+            if wanted > there:
+                message = f"`{name}={wanted}` is more than the {there} pixels there are"
+                yield Problem("crop-size", name, message, "make the network's input larger, or the crop smaller")
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (C, crop_height, crop_width)."""
+        return Shape(x.channels, self.crop_height, self.crop_width)
+
+    def forward(self, parts: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, crop_height, crop_width)."""
+        top, left = (x.shape[2] - self.crop_height) // 2, (x.shape[3] - self.crop_width) // 2
+        x = x[:, :, top : top + self.crop_height, left : left + self.crop_width]
+        return x if self.noadjust else x * 2 - 1

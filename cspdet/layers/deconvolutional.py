@@ -1,0 +1,100 @@
+"""The [deconvolutional] section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.activation import ACTIVATIONS, foreign
+from cspdet.layers.base import Array, Layer, Problem, Shape, fits_kernel, option
+from cspdet.layers.block import Convolution, padded
+from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cspdet.layers.base import Parts
+
+
+# Beyond, PyTorch's kernels for CPUs take time by the square of the stride, and crash from 16,384 on.
+_USUAL_STRIDE = 8
+
+
+class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjreddie",)):
+    """A transposed convolution: each pixel spreads a kernel. The output side is (side - 1) stride + size - 2 padding.
+
+    Source: pjreddie's `deconvolutional_layer.c`. The file holds the weights as (channels, filters, size, size).
+    """
+
+    skips_scales = True
+
+    filters: int = option(1, "number of output channels", at_least=1, at_most=LARGEST_COUNT)
+    size: int = option(1, "side of the square kernel", at_least=1, at_most=LARGEST_SIDE)
+    stride: int = option(1, "distance between the kernels in the output", at_least=1, at_most=LARGEST_SIDE)
+    pad: bool = option(False, "cut size // 2 from every side, whatever `padding` says")
+    padding: int = option(0, "pixels cut from every side", at_least=0, at_most=LARGEST_SIDE)
+    batch_normalize: bool = option(False, "normalise the output instead of adding a bias")
+    activation: str = option("logistic", "applied last", choices=ACTIVATIONS, fallback="relu")
+
+    @property
+    def cut(self) -> int:
+        """Pixels cut from every side of the output."""
+        return padded(self.pad, self.padding, self.size)
+
+    def check(self, x: Shape) -> Iterator[Problem]:
+        """Something left of the map."""
+        yield from foreign(self.activation, self.dialect)
+        out = self.shape(x)
+        yield from fits_kernel(x, out.height, out.width)
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (filters, H', W')."""
+        height, width = ((side - 1) * self.stride + self.size - 2 * self.cut for side in (x.height, x.width))
+        return Shape(self.filters, height, width)
+
+    def reduction(self) -> tuple[float, float]:
+        """The output is larger."""
+        return 1 / self.stride, 1 / self.stride
+
+    def operations(self, x: Shape) -> float:
+        """Two for each weight and input pixel."""
+        return 2 * x.channels * self.filters * self.size**2 * x.height * x.width
+
+    def arrays(self, x: Shape) -> dict[str, Array]:
+        """As of a convolution; only the weights' first two dimensions are exchanged."""
+        arrays = Convolution(x.channels, self.filters, self.size, normalized=self.batch_normalize).arrays()
+        arrays["conv.weight"] = Array((x.channels, self.filters, self.size, self.size))
+        return arrays
+
+    def columns(self) -> tuple[str, str]:
+        """Filters, kernel and stride."""
+        return f"{self.filters}", f"{self.size} x {self.size}/ {self.stride}"
+
+    def parts(self, x: Shape) -> Parts:
+        """`conv`, and `norm` if normalised."""
+        from torch import nn
+
+        from cspdet.layers.functional import batch_norm
+
+        bias = not self.batch_normalize
+        conv = nn.ConvTranspose2d(x.channels, self.filters, self.size, self.stride, self.cut, bias=bias)
+        return {"conv": conv} if bias else {"conv": conv, "norm": batch_norm(self.filters, self.dialect)}
+
+    def forward(self, parts: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, filters, H', W')."""
+        from cspdet.layers.functional import activate, batch_normalize, plain
+
+        # In channels-last order, PyTorch takes up to a hundred times as long for large kernels.
+        x = plain(x.contiguous())
+        x = parts.conv(x) if self.stride <= _USUAL_STRIDE else self._spread(parts.conv, x)
+        x = batch_normalize(parts.norm, x, self.dialect, fresh=True) if self.batch_normalize else x
+        return activate(self.activation, x, fresh=True)
+
+    def _spread(self, conv: Any, x: Tensor) -> Tensor:
+        """A matrix product, whose columns are added to the output where they belong (`im2col.c:col2im_cpu`)."""
+        from torch.nn.functional import fold
+
+        size = self.shape(Shape(*x.shape[1:])).dimensions[1:]
+        columns = conv.weight.flatten(1).t() @ x.flatten(2)
+        spread = fold(columns, size, self.size, padding=self.cut, stride=self.stride)
+        return spread if conv.bias is None else spread + conv.bias[:, None, None]

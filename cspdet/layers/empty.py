@@ -1,0 +1,15 @@
+"""The [empty] section, and hank-ai's [blank]."""
+
+from __future__ import annotations
+
+from cspdet.layers.base import Layer
+
+
+class Empty(Layer, names=("empty", "silence"), known_to=("alexeyab", "hank-ai", "pytorch")):
+    """Passes on what it reads. Source: `parser.c:empty_func`."""
+
+    reads_images = False
+
+
+class Blank(Empty, names=("blank",), known_to=("hank-ai",)):
+    """[empty] under another name. Source: hank-ai's `darknet_enums.cpp`."""

@@ -1,0 +1,83 @@
+"""The [local] section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.activation import ACTIVATIONS, foreign
+from cspdet.layers.base import Array, Layer, Problem, Shape, fits_kernel, option
+from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cspdet.layers.base import Parts
+
+
+class Local(Layer, names=("local",), known_to=("alexeyab", "pjreddie")):
+    """A convolution with weights of its own at every place.
+
+    `pad` is not on or off here: Darknet pads by its number, and computes the output as if the kernel were 3 pixels wide.
+    Source: `local_layer.c`.
+    """
+
+    filters: int = option(1, "number of output channels", at_least=1, at_most=LARGEST_COUNT)
+    size: int = option(1, "side of the square kernel", at_least=1, at_most=LARGEST_SIDE)
+    stride: int = option(1, "step of the kernel in pixels", at_least=1, at_most=LARGEST_SIDE)
+    pad: int = option(0, "pixels added on every side", at_least=0, at_most=LARGEST_SIDE)
+    activation: str = option("logistic", "applied last", choices=ACTIVATIONS, fallback="relu")
+
+    def check(self, x: Shape) -> Iterator[Problem]:
+        """Darknet announces one output size and computes patches for another, unless the padding is right."""
+        yield from foreign(self.activation, self.dialect)
+        out = self.shape(x)
+        yield from fits_kernel(x, out.height, out.width)
+        patches = tuple((side + 2 * self.pad - self.size) // self.stride + 1 for side in (x.height, x.width))
+        if patches != (out.height, out.width):
+            message = f"`size={self.size}` with `pad={self.pad}`: Darknet's own sizes disagree"
+            yield Problem(
+                "local-size",
+                "pad",
+                message,
+                "use `pad=0`, or `pad=1` with `size=3`",
+                "error",
+                f"it announces {out.width}x{out.height} and computes {patches[1]}x{patches[0]}",
+            )
+
+    def shape(self, x: Shape) -> Shape:
+        """(C, H, W) → (filters, H', W'), by `local_out_height`."""
+        less = 1 if self.pad else self.size
+        return Shape(self.filters, (x.height - less) // self.stride + 1, (x.width - less) // self.stride + 1)
+
+    def reduction(self) -> tuple[float, float]:
+        """The stride."""
+        return self.stride, self.stride
+
+    def arrays(self, x: Shape) -> dict[str, Array]:
+        """One bias for every output; kernels as (places, filters, channels, size, size)."""
+        out = self.shape(x)
+        weights = Array((out.height * out.width, self.filters, x.channels, self.size, self.size))
+        return {"bias": Array((self.filters, out.height, out.width), "biases"), "weight": weights}
+
+    def columns(self) -> tuple[str, str]:
+        """Filters, kernel and stride."""
+        return f"{self.filters}", f"{self.size} x {self.size}/ {self.stride}"
+
+    def parts(self, x: Shape) -> Parts:
+        """`bias` and `weight`."""
+        import torch
+        from torch import nn
+
+        return {name: nn.Parameter(torch.empty(array.shape)) for name, array in self.arrays(x).items()}
+
+    def forward(self, parts: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, filters, H', W')."""
+        import torch
+        from torch.nn.functional import unfold
+
+        from cspdet.layers.functional import activate
+
+        patches = unfold(x, self.size, padding=self.pad, stride=self.stride)  # (N, C·size², places)
+        x = torch.einsum("ncl,lfc->nfl", patches, parts.weight.flatten(2)).reshape(len(x), *parts.bias.shape) + parts.bias
+        return activate(self.activation, x, fresh=True)

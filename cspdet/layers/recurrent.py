@@ -1,0 +1,79 @@
+"""What the recurrent layers share: a state that lasts from one call of the network to the next.
+
+Darknet keeps the state in the layer and so do we, as a buffer outside the state_dict; `Network.reset` clears it. Several time
+steps in one batch, as Darknet's training has them, are for training; at inference every call is one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cspdet.layers.base import Array, Layer, Problem, Shape
+from cspdet.layers.block import Convolution, Dense
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cspdet.layers.base import Parts
+
+
+class Recurrent(Layer):
+    """Several blocks and a state."""
+
+    output: int
+
+    def blocks(self, x: Shape) -> Mapping[str, Convolution] | Mapping[str, Dense]:
+        """The blocks for an input of that shape, in file order."""
+        raise NotImplementedError
+
+    def states(self, x: Shape) -> Mapping[str, tuple[int, ...]]:
+        """The states and their shapes."""
+        raise NotImplementedError
+
+    def arrays(self, x: Shape) -> dict[str, Array]:
+        """Those of the blocks."""
+        return {name: array for prefix, block in self.blocks(x).items() for name, array in block.arrays(f"{prefix}.").items()}
+
+    def columns(self) -> tuple[str, str]:
+        """Outputs."""
+        return f"{self.output}", ""
+
+    def parts(self, x: Shape) -> Parts:
+        """The blocks and the states."""
+        import torch
+
+        blocks = {name: block.module(self.dialect) for name, block in self.blocks(x).items()}
+        return {**blocks, **{name: torch.zeros(1, *shape) for name, shape in self.states(x).items()}}
+
+    def runner(self, parts: Any, x: Tensor) -> Callable[[str, Tensor], Tensor]:
+        """What runs the block of a name on a tensor; `x` is the layer's input, (N, C, H, W) or (N, length)."""
+        blocks = self.blocks(Shape(*x.shape[1:]) if x.ndim == 4 else Shape.vector(x.shape[1]))
+        return lambda name, value: blocks[name].apply(getattr(parts, name), value, self.dialect)
+
+
+def check_state(size: int, before: tuple[int, int], after: tuple[int, int]) -> Iterator[Problem]:
+    """The problem of a state that the convolutions change in size, so that it does not fit itself."""
+    if before != after:
+        message = f"the convolutions make a {before[1]}x{before[0]} map {after[1]}x{after[0]}; the state must keep its size"
+        cure = "use `stride=1` and `pad=1`" if size % 2 else "use an odd `size` with `stride=1` and `pad=1`"
+        yield Problem("state-size", "size", message, cure, "error", "Darknet reads past the state")
+
+
+def state_like(parts: Any, name: str, x: Tensor) -> Tensor:
+    """The state `name` of `parts`; zeros if it does not fit `x`, because the batch or the image has another size now."""
+    state: Tensor = getattr(parts, name)
+    return state if state.shape == x.shape else x.new_zeros(x.shape)
+
+
+def keep(parts: Any, name: str, value: Tensor) -> None:
+    """Make `value` the state `name` of `parts`."""
+    import torch
+
+    state: Tensor = getattr(parts, name)
+    if state.shape != value.shape:
+        # A tensor made in inference mode could never be written outside of it.
+        with torch.inference_mode(False):
+            state = torch.empty(value.shape, dtype=value.dtype, device=value.device)
+        setattr(parts, name, state)
+    state.copy_(value.detach())

@@ -1,0 +1,236 @@
+"""Boxes, against one pair at a time, as Darknet's `box.c` computes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cspdet.boxes import Candidates, Suppression, distance, gather, overlap, sigmoid, suppress
+
+KINDS: tuple[Suppression, ...] = ("default", "greedynms", "diounms", "cornersnms")
+
+Box = tuple[float, float, float, float]
+
+
+def edges(box: Any) -> tuple[float, float, float, float]:
+    x, y, w, h = (float(each) for each in box)
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+
+def naive_overlap(a: Any, b: Any) -> float:
+    (a1, a2, a3, a4), (b1, b2, b3, b4) = edges(a), edges(b)
+    w, h = min(a3, b3) - max(a1, b1), min(a4, b4) - max(a2, b2)
+    shared = 0.0 if w < 0 or h < 0 else w * h
+    union = float(a[2]) * float(a[3]) + float(b[2]) * float(b[3]) - shared
+    return shared / union if shared and union else 0.0
+
+
+def naive_distance(a: Any, b: Any) -> float:
+    (a1, a2, a3, a4), (b1, b2, b3, b4) = edges(a), edges(b)
+    diagonal = (max(a3, b3) - min(a1, b1)) ** 2 + (max(a4, b4) - min(a2, b2)) ** 2
+    centres = (float(a[0]) - float(b[0])) ** 2 + (float(a[1]) - float(b[1])) ** 2
+    return centres / diagonal if diagonal else 0.0
+
+
+def likeness(a: Any, b: Any, kind: str, beta: float) -> float:
+    if kind in ("default", "cornersnms"):
+        return naive_overlap(a, b)
+    return naive_overlap(a, b) - naive_distance(a, b) ** (0.6 if kind == "greedynms" else beta)
+
+
+def naive_suppress(found: Candidates, threshold: float, kind: str, beta: float = 0.6) -> list[tuple[int, list[float]]]:
+    """What is left, as (number of the box, scores): every class in turn sorts all boxes, then drops the weaker of two."""
+    boxes = [(index, found.xywh[index], [float(score) for score in found.scores[index]]) for index in range(len(found.xywh))]
+    for each in range(found.scores.shape[1]):
+        boxes.sort(key=lambda box: -box[2][each])
+        for first in range(len(boxes)):
+            if boxes[first][2][each] == 0:
+                continue
+            for second in range(first + 1, len(boxes)):
+                if likeness(boxes[first][1], boxes[second][1], kind, beta) > threshold:
+                    boxes[second][2][each] = 0
+    return [(index, scores) for index, _, scores in boxes if any(scores)]
+
+
+def candidates(boxes: Any, scores: Any) -> Candidates:
+    """Candidates whose objectness is their number, so that they can be told apart."""
+    xywh = np.array(boxes, np.float32).reshape(-1, 4)
+    return Candidates(xywh, np.arange(len(xywh), dtype=np.float32), np.array(scores, np.float32))
+
+
+def random_candidates(count: int, classes: int, seed: int, share: float = 0.4) -> Candidates:
+    generator = np.random.default_rng(seed)
+    boxes = np.concatenate([generator.uniform(0, 1, (count, 2)), generator.uniform(0.05, 0.6, (count, 2))], 1)
+    scores = generator.uniform(0.25, 1, (count, classes)) * (generator.uniform(size=(count, classes)) < share)
+    return candidates(boxes, scores)
+
+
+# Sixteenths are exact in float32, and so is what is computed of them.
+sixteenths = st.integers(-8, 24).map(lambda number: number / 16)
+lengths = st.integers(0, 16).map(lambda number: number / 16)
+box = st.tuples(sixteenths, sixteenths, lengths, lengths)
+
+
+@settings(deadline=None, max_examples=100)
+@given(box, st.lists(box, max_size=6))
+def test_overlap_and_distance(one: Box, others: list[Box]) -> None:
+    first, rest = np.array(one, np.float32), np.array(others, np.float32).reshape(-1, 4)
+    assert overlap(first, rest).tolist() == pytest.approx([naive_overlap(one, each) for each in others], abs=1e-6)
+    assert distance(first, rest).tolist() == pytest.approx([naive_distance(one, each) for each in others], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((0.5, 0.5, 1, 1), (0.5, 0.5, 1, 1), 1),
+        ((0.5, 0.5, 1, 1), (1.5, 0.5, 1, 1), 0),
+        ((0.5, 0.5, 1, 1), (1.0, 0.5, 1, 1), 1 / 3),
+        ((0.5, 0.5, 1, 1), (0.5, 0.5, 0.5, 0.5), 0.25),
+        ((0.5, 0.5, 0, 0), (0.5, 0.5, 0, 0), 0),
+        ((0.5, 0.5, 1, 1), (5, 5, 1, 1), 0),
+    ],
+)
+def test_overlap_by_hand(one: Box, other: Box, expected: float) -> None:
+    assert overlap(np.array(one, np.float32), np.array([other], np.float32))[0] == pytest.approx(expected)
+
+
+def test_distance_by_hand() -> None:
+    """Centres 3 and 4 apart; both boxes lie in one of 4 x 5."""
+    found = distance(np.array([0, 0, 1, 1], np.float32), np.array([[3, 4, 1, 1]], np.float32))
+    assert found[0] == pytest.approx(25 / (16 + 25))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 10_000), st.integers(0, 9), st.integers(1, 4), st.sampled_from(KINDS), st.sampled_from([0.05, 0.45, 0.8]))
+def test_suppression(seed: int, count: int, classes: int, kind: Suppression, threshold: float) -> None:
+    found = random_candidates(count, classes, seed)
+    beta = 0.3 + seed % 7 / 10
+    left = suppress(found, threshold, kind, beta)
+    expected = naive_suppress(found, threshold, kind, beta)
+    assert [int(number) for number in left.objectness] == [number for number, _ in expected]
+    assert [row.tolist() for row in left.scores] == [scores for _, scores in expected]
+    assert np.array_equal(left.xywh, found.xywh[left.objectness.astype(int)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_suppression_of_many(kind: Suppression) -> None:
+    found = random_candidates(80, 4, 7, share=0.6)
+    left = suppress(found, 0.45, kind)
+    expected = naive_suppress(found, 0.45, kind)
+    assert 5 < len(expected) < 80
+    assert [int(number) for number in left.objectness] == [number for number, _ in expected]
+    assert [row.tolist() for row in left.scores] == [scores for _, scores in expected]
+
+
+def test_kinds_differ() -> None:
+    """Two boxes of overlap .6 whose centres are apart."""
+    found = candidates([(0.5, 0.5, 0.4, 0.4), (0.6, 0.5, 0.4, 0.4)], [[0.9], [0.8]])
+    assert naive_overlap(*found.xywh) == pytest.approx(0.6, abs=1e-6)
+    assert [len(suppress(found, 0.5, kind).xywh) for kind in KINDS] == [1, 2, 2, 1]
+    # The larger the power, the less the distance counts.
+    penalty = naive_distance(*found.xywh)
+    assert len(suppress(found, 0.5, "diounms", beta=2 * math.log(0.1) / math.log(penalty)).xywh) == 1
+
+
+def test_a_suppressed_box_keeps_its_other_classes() -> None:
+    same = (0.5, 0.5, 0.4, 0.4)
+    left = suppress(candidates([same, same], [[0.9, 0.3], [0.8, 0.6]]), 0.45)
+    assert {int(number): row.tolist() for number, row in zip(left.objectness, left.scores, strict=True)} == {
+        0: pytest.approx([0.9, 0]),
+        1: pytest.approx([0, 0.6]),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exactly_the_threshold_is_not_too_much(kind: Suppression) -> None:
+    """Halves of one another: the overlap is .5 to the bit."""
+    found = candidates([(0.5, 0.5, 1, 1), (0.5, 0.5, 1, 0.5)], [[0.9], [0.8]])
+    assert len(suppress(found, 0.5, kind).xywh) == 2
+    assert len(suppress(found, np.nextafter(0.5, 0, dtype=np.float32), kind).xywh) == 1
+
+
+def test_the_order_is_that_of_the_last_class() -> None:
+    apart = [(0.1, 0.1, 0.1, 0.1), (0.5, 0.5, 0.1, 0.1), (0.9, 0.9, 0.1, 0.1), (0.1, 0.9, 0.1, 0.1)]
+    left = suppress(candidates(apart, [[0.3, 0, 0], [0.9, 0, 0], [0, 0.4, 0], [0, 0.5, 0]]), 0.45)
+    assert left.objectness.tolist() == [3, 2, 1, 0]
+
+
+def test_equal_scores_keep_the_heads_order() -> None:
+    apart = [(number / 10, 0.5, 0.05, 0.05) for number in range(8)]
+    left = suppress(candidates(apart, [[0.5, 0.7]] * 8), 0.45)
+    assert left.objectness.tolist() == [*range(8)]
+
+
+def test_of_equal_boxes_the_first_is_left() -> None:
+    left = suppress(candidates([(0.5, 0.5, 0.4, 0.4)] * 300, [[0.5], [0.7], [0.6]] * 100), 0.45)
+    assert left.objectness.tolist() == [1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", [0, 1, 3])
+def test_nothing(kind: Suppression, classes: int) -> None:
+    left = suppress(candidates(np.zeros((0, 4)), np.zeros((0, classes))), 0.45, kind)
+    assert left.xywh.shape == (0, 4)
+    assert left.scores.shape[0] == 0
+
+
+def test_boxes_without_a_class_are_dropped() -> None:
+    assert len(suppress(candidates([(0.5, 0.5, 1, 1)] * 3, [[0, 0]] * 3), 0.45).xywh) == 0
+
+
+def test_the_input_is_not_changed() -> None:
+    found = random_candidates(50, 3, 1)
+    before = [each.copy() for each in found]
+    suppress(found, 0.1)
+    assert all(np.array_equal(one, two) for one, two in zip(found, before, strict=True))
+
+
+@pytest.mark.parametrize(("kind", "count"), [("default", 25_000), ("greedynms", 5_000)])
+def test_a_detector_that_sees_boxes_everywhere(kind: Suppression, count: int) -> None:
+    """A loop over pairs in Python would take half an hour."""
+    left = suppress(random_candidates(count, 2, 3, share=0.7), 0.45, kind)
+    assert 10 < len(left.xywh) < count / 2
+    for number in range(2):
+        rows = left.xywh[left.scores[:, number] > 0][:40]
+        assert all(likeness(a, b, kind, 0.6) <= 0.4501 for at, a in enumerate(rows) for b in rows[at + 1 :])
+
+
+# -- gather -----------------------------------------------------------------------------------------------------------
+
+
+def test_gather_keeps_the_heads_order_and_pads_classes() -> None:
+    first, second = random_candidates(2, 3, 1), random_candidates(3, 5, 2)
+    found = gather([first, second])
+    assert np.array_equal(found.xywh, np.concatenate([first.xywh, second.xywh]))
+    assert found.objectness.tolist() == [0, 1, 0, 1, 2]
+    assert found.scores.shape == (5, 5)
+    assert np.array_equal(found.scores[:2, :3], first.scores)
+    assert not found.scores[:2, 3:].any()
+    assert np.array_equal(found.scores[2:], second.scores)
+
+
+def test_gather_nothing() -> None:
+    found = gather([])
+    assert (found.xywh.shape, found.objectness.shape, found.scores.shape) == ((0, 4), (0,), (0, 0))
+    assert len(suppress(found, 0.45).xywh) == 0
+    one = random_candidates(2, 3, 1)
+    assert len(gather([one.kept(np.zeros(2, bool)), one]).xywh) == 2
+
+
+def test_kept() -> None:
+    found = random_candidates(4, 2, 1)
+    assert found.kept(np.array([True, False, False, True])).objectness.tolist() == [0, 3]
+    assert found.kept(np.array([2, 0])).objectness.tolist() == [2, 0]
+
+
+def test_sigmoid() -> None:
+    x = np.array([-1000, -88, -1, 0, 1, 20, 1000], np.float32)
+    found = sigmoid(x)
+    assert found.dtype == np.float32
+    expected = [0, math.exp(-88), 1 / (1 + math.e), 0.5, math.e / (1 + math.e), 1, 1]
+    assert found.tolist() == pytest.approx(expected, rel=1e-6)
