@@ -1,0 +1,124 @@
+"""One section of a cfg → a layer with its options: what Darknet makes of each entry, and what it does not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from cspdet.cfg.diagnostic import Findings, Label, Severity
+from cspdet.cfg.dialect import DIALECTS, Dialect
+from cspdet.cfg.source import Span
+from cspdet.cfg.syntax import Entry, Section
+from cspdet.layers import BY_NAME
+from cspdet.layers.base import REQUIRED, Layer, Option, Problem
+from cspdet.layers.option import shown
+from cspdet.layers.spelling import nearest
+from cspdet.text import brief
+
+# What a strict reader takes for a number (`darknet_cfg.cpp`).
+_PLAIN_NUMBERS = re.compile(r"[-.,0-9]*")
+
+
+def bind(kind: type[Layer], section: Section, index: int, dialect: Dialect, findings: Findings) -> Layer:
+    """The layer with the values of the section's entries; of a doubled key, the dialect says which counts."""
+    return _Binder(kind, section, dialect, findings).layer(index)
+
+
+class _Binder:
+    def __init__(self, kind: type[Layer], section: Section, dialect: Dialect, findings: Findings) -> None:
+        self.kind = kind
+        self.section = section
+        self.dialect = dialect
+        self.report = findings.report
+        self.title = f"[{brief(section.name)}]"
+        # A strict program stops at what the others pass over.
+        self.severity: Severity = "error" if dialect.strict else "warning"
+
+    def layer(self, index: int) -> Layer:
+        values: dict[str, Any] = {}
+        refused = set()
+        entries: dict[str, list[Entry]] = {}
+        for entry in self.section.entries:
+            entries.setdefault(entry.key, []).append(entry)
+        for key, found in entries.items():
+            entry = found[0 if self.dialect.duplicates == "first" else -1]
+            self.report_duplicates(entry, found)
+            option = self.kind.options.get(key)
+            if option is None:
+                self.report_unknown(entry, entries)
+            elif option.known_to and self.dialect.name not in option.known_to:
+                self.report_foreign(entry, option)
+            else:
+                value, problems = self.value(entry, option)
+                if any(problem.severity == "error" for problem in problems):
+                    refused.add(key)
+                else:
+                    values[key] = value
+        for name, option in self.kind.options.items():
+            if option.default is REQUIRED and name not in entries:
+                message, cure = f"`{self.title}` needs `{name}`", f"add `{name}=…`: {option.doc}"
+                self.report("error", "missing-option", message, self.section.name_span, "Darknet crashes", cure)
+        layer = self.kind(index, self.dialect, values)
+        layer.refused = frozenset(refused)
+        return layer
+
+    def value(self, entry: Entry, option: Option) -> tuple[Any, list[Problem]]:
+        value, problems = option.parse(entry.value, "" if self.dialect.comments else entry.comment)
+        if self.dialect.strict:
+            problems = [*self.strictly(entry, option, problems)]
+        place = _value_span(entry)
+        for problem in problems:
+            self.report(problem.severity, problem.code, problem.message, place, problem.consequence, problem.help)
+        return value, problems
+
+    def strictly(self, entry: Entry, option: Option, problems: list[Problem]) -> list[Problem]:
+        """What a program says that stops where the others go on."""
+        consequence = f"{self.dialect.title} stops here"
+        if option.kind != "str" and not _PLAIN_NUMBERS.fullmatch(entry.value):
+            message = f"`{brief(entry.value)}` is no number to {self.dialect.title}"
+            return [Problem("bad-number", option.name, message, "write digits, `.` and `-` only", "error", consequence)]
+        stops = ("unknown-word", "cut-number", "empty-item")
+        return [each._replace(severity="error", consequence=consequence) if each.code in stops else each for each in problems]
+
+    def report_duplicates(self, kept: Entry, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry is kept:
+                continue
+            label = f"{self.dialect.title} refuses the file" if self.dialect.strict else ""
+            if not label and kept.value != entry.value:
+                label = f"{self.dialect.title} reads {brief(kept.value)} and ignores this one"
+            times = "twice" if len(entries) == 2 else f"{len(entries)} times"
+            self.report(
+                self.severity,
+                "duplicate-option",
+                f"`{brief(entry.key)}` is given {times}",
+                entry.key_span,
+                label,
+                "remove one of them; hank-ai's Darknet refuses the file, the PyTorch forks take the last",
+                () if self.dialect.strict else (Label(kept.key_span, "this one counts"),),
+            )
+
+    def report_foreign(self, entry: Entry, option: Option) -> None:
+        home = DIALECTS[option.known_to[0]]
+        others = f"only {home.title} knows" if len(option.known_to) == 1 else f"{self.dialect.title} does not know"
+        message = f"{others} `{entry.key}` in `{self.title}`"
+        label = f"{self.dialect.title} {'refuses the file' if self.dialect.strict else 'ignores it'}"
+        cure = f"say `--dialect {home.name}` if the cfg was made for that"
+        self.report(self.severity, "foreign-option", message, entry.key_span, label, cure)
+
+    def report_unknown(self, entry: Entry, entries: dict[str, list[Entry]]) -> None:
+        key = entry.key
+        near = nearest(key, self.kind.options)
+        label = f"{self.dialect.title} {'refuses the file' if self.dialect.strict else 'ignores it'}"
+        if near and near not in entries and not self.dialect.strict:
+            default = self.kind.options[near].default
+            label += "" if default is REQUIRED or default in (None, "", ()) else f" and uses `{near}={shown(default)}`"
+        home = next((name for name, each in BY_NAME.items() if key in each.options), None)
+        cures = [f"`{key}` is an option of `[{home}]`"] if home else []
+        cures += [f"did you mean `{near}`?"] if near else []
+        message = f"`{self.title}` has no option `{brief(key)}`"
+        self.report(self.severity, "unknown-option", message, entry.key_span, label, "; ".join(cures))
+
+
+def _value_span(entry: Entry) -> Span:
+    return entry.value_span if entry.value_span.start < entry.value_span.end else entry.key_span
