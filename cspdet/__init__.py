@@ -18,9 +18,11 @@ if TYPE_CHECKING:
         WeightsError,
         WeightsWarning,
     )
+    from cspdet.network import Network
 
 # Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
 _HOMES = {
+    "Network": "network",
     "CspdetError": "errors",
     "UsageError": "errors",
     "CfgError": "errors",
@@ -37,6 +39,7 @@ __all__ = [
     "CspdetError",
     "DownloadError",
     "ImageError",
+    "Network",
     "UsageError",
     "WeightsError",
     "WeightsWarning",

@@ -1,0 +1,155 @@
+"""Graph → PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cspdet.graph import Graph, Node
+from cspdet.layers.base import Array, Layer
+
+
+class LayerModule(nn.Module):
+    """One layer of a network. Its submodules, parameters and buffers are what the layer's `parts` made."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__()
+        self.layer: Layer = node.layer
+        for name, part in node.layer.parts(*node.inputs).items():
+            if isinstance(part, nn.Module):
+                self.add_module(name, part)
+            elif isinstance(part, nn.Parameter):
+                self.register_parameter(name, part)
+            else:
+                self.register_buffer(name, part, persistent=False)
+
+    def forward(self, *inputs: Tensor, parts: LayerModule | None = None) -> Tensor:
+        """What Darknet's `output` of the layer holds. `parts` is the module whose weights are used, if not its own."""
+        return self.layer.forward(parts or self, *inputs)
+
+    def extra_repr(self) -> str:
+        """The section's name and the options that were given."""
+        given = ", ".join(
+            f"{name}={getattr(self.layer, name, None)}" for name in self.layer.options if name in self.layer.given
+        )
+        return f"[{self.layer.names[0]}] {given}"
+
+
+class Network(nn.Module):
+    """A network made from a graph: an ordinary module, with one `LayerModule` per section in `layers`.
+
+    Calling it gives the raw outputs: for each detection head what it reads, (N, C, H, W); for a network without heads the
+    last output. The batch is free, and so is the size where no layer is connected. It never looks at `training` to decide
+    what to return. Hooks belong on `layers`: within one, the activation works in place on what its submodules put out.
+    """
+
+    def __init__(self, graph: Graph, *, empty: bool = False, seed: int = 0) -> None:
+        """A network as it starts training: weights uniform within ±√(2 / fan-in), as `make_convolutional_layer` has them.
+
+        An `empty` one has no memory for its weights yet; `load_arrays` gives it some.
+        """
+        super().__init__()
+        self.graph = graph
+        with torch.device("meta"):
+            self.layers = nn.ModuleList(LayerModule(node) for node in graph.nodes)
+        outputs = graph.outputs
+        # The last node needed, and for each node those whose outputs nobody reads any more once it has run.
+        last_use = {source: node.index for node in graph.nodes for source in (node.index, *node.sources)}
+        self._end = max(outputs) + 1
+        self._spent = [
+            tuple(source for source, last in last_use.items() if last == node.index and source >= 0 and source not in outputs)
+            for node in graph.nodes
+        ]
+        self._restore_buffers()
+        if not empty:
+            self.load_arrays({})
+            self.initialise(self.state_dict(), seed)
+        self.eval()
+
+    def initialise(self, keys: Container[str], seed: int = 0) -> None:
+        """Give the arrays of these state_dict keys the values they start training with."""
+        generator = torch.Generator().manual_seed(seed)
+        state = self.state_dict()
+        for node in self.graph.nodes:
+            for name, array in node.arrays.items():
+                key = f"layers.{node.index}.{name}"
+                if key in keys:
+                    with torch.no_grad():
+                        _initialise(state[key], array, generator)
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take these arrays, by state_dict key, as they are, without copying them; zeros for the others."""
+        state = {}
+        for key, value in self.state_dict().items():
+            if key in arrays:
+                state[key] = torch.from_numpy(arrays[key])
+            elif value.is_meta:
+                state[key] = torch.zeros(value.shape, dtype=value.dtype)
+            else:
+                state[key] = value
+        self.load_state_dict(state, assign=True)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W), or (N, inputs) → the raw outputs, one tensor for each of `graph.outputs`."""
+        # oneDNN and cuDNN convolve in this order; in any other, they hold a second copy of input and output meanwhile.
+        outputs: dict[int, Tensor] = {-1: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x}
+        for node, module, spent in zip(self.graph.nodes[: self._end], self.layers, self._spent, strict=False):
+            outputs[node.index] = self._run(node, module, outputs)
+            for index in spent:
+                del outputs[index]
+        return [outputs[index].contiguous() for index in self.graph.outputs]
+
+    @torch.no_grad()
+    def trace(self, x: Tensor) -> list[Tensor]:
+        """What Darknet's `output` of every layer holds after a forward pass, heads included. Computed without gradients.
+
+        x is (N, C, H, W), or (N, inputs) for a network without width and height.
+        """
+        outputs: dict[int, Tensor] = {-1: x}
+        for node, module in zip(self.graph.nodes, self.layers, strict=True):
+            outputs[node.index] = self._run(node, module, outputs)
+        return [outputs[node.index] for node in self.graph.nodes]
+
+    def reset(self) -> None:
+        """Clear the state of recurrent layers."""
+        for state in self._states():
+            state.zero_()
+
+    def _run(self, node: Node, module: nn.Module, outputs: dict[int, Tensor]) -> Tensor:
+        inputs = [outputs[source] for source in node.sources]
+        if node.shares is not None:
+            return module(*inputs, parts=self.layers[node.shares])  # type: ignore[no-any-return]
+        return module(*inputs)  # type: ignore[no-any-return]
+
+    def _states(self) -> Iterator[Tensor]:
+        """The buffers outside the state_dict."""
+        for module in self.layers:
+            yield from module.buffers(recurse=False)
+
+    def _restore_buffers(self) -> None:
+        """Buffers outside the state_dict are states: they start as zeros, on a real device."""
+        for module in self.layers:
+            for name, buffer in [*module.named_buffers(recurse=False)]:
+                setattr(module, name, torch.zeros(buffer.shape))
+
+
+def _initialise(value: Tensor, array: Array, generator: torch.Generator) -> None:
+    if array.initial:
+        value.normal_(*array.initial, generator=generator)
+    elif array.role == "weights":
+        bound = (2 / array.fan_in) ** 0.5
+        value.uniform_(-bound, bound, generator=generator)
+    elif array.role in ("scales", "rolling_variance", "shortcut_weights"):
+        value.fill_(1)
+    else:
+        value.zero_()
+
+
+def as_array(value: Any) -> NDArray[np.float32]:
+    """A parameter as a numpy array on the CPU, without a copy where it is there already."""
+    return value.detach().to("cpu", torch.float32).numpy()  # type: ignore[no-any-return]
