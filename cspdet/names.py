@@ -1,0 +1,86 @@
+"""Class names: `.names` files, a name per line, and Darknet's `.data` files, which point to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cspdet.cfg.source import Source, read_bytes
+from cspdet.errors import UsageError
+from cspdet.paths import file_near, is_file
+from cspdet.text import counted
+
+# `str.splitlines` would also split at characters that may stand within a name.
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """The names in a file, one per line; blank lines at the end do not count.
+
+    Raises:
+        UsageError: the file is missing, not text, or empty.
+    """
+    text = _text(path, "a list of class names")
+    lines = [line.strip() for line in _LINE_END.split(text)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise UsageError(f"`{path}` holds no class names", "write one name per line")
+    return tuple(lines)
+
+
+def read_data(path: str | Path) -> dict[str, str]:
+    """The `key = value` lines of a `.data` file (`option_list.c:read_data_cfg`).
+
+    Raises:
+        UsageError: the file is missing or not text.
+    """
+    text = _text(path, "a .data file")
+    pairs = (line.split("=", 1) for line in _LINE_END.split(text) if "=" in line and line.strip()[0] not in "#;")
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def names_of_data(path: str | Path) -> tuple[str, ...]:
+    """The names a `.data` file points to, looked for in the working directory, as Darknet does, else near the file.
+
+    Raises:
+        UsageError: it points to none, or they are not there.
+    """
+    wanted = read_data(path).get("names")
+    if not wanted:
+        raise UsageError(f"`{path}` has no `names=`", "add `names = path/to/classes.names`")
+    found = file_near(wanted, Path(path))
+    if found is None:
+        raise UsageError(f"`{path}` points to `{wanted}`, which is not there", "put the file there, or give `--names FILE`")
+    return read_names(found)
+
+
+def beside(*paths: Path | None) -> Iterator[Path]:
+    """`.names` files that stand beside the given files under the same name."""
+    for path in paths:
+        if path is not None and path.name and is_file(path.with_suffix(".names")):
+            yield path.with_suffix(".names")
+
+
+def check_names(names: Sequence[str], classes: int, where: str) -> tuple[str, ...]:
+    """The names, if there is one for every class.
+
+    Raises:
+        UsageError: there are more or fewer.
+    """
+    if len(names) != classes:
+        there, wanted = counted(len(names), "name", "names"), counted(classes, "class", "classes")
+        raise UsageError(f"{where} has {there}, the network {wanted}", "use the names the weights were trained with")
+    return tuple(names)
+
+
+def _text(path: str | Path, what: str) -> str:
+    """The text of a file; `what` it should be is for the messages."""
+    data = read_bytes(path, what)
+    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UsageError(f"`{path}` is not text, so it is not {what}", "name another file")
+    return Source.decode(str(path), data).text

@@ -1,0 +1,1 @@
+"""Understands weights files: `.weights` and `.safetensors`, and why one does not fit. Needs no torch."""
