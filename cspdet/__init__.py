@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cspdet.detections import Detection, Detections
     from cspdet.errors import (
         CfgError,
         CfgWarning,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
 _HOMES = {
     "Network": "network",
+    "Detections": "detections",
+    "Detection": "detections",
     "CspdetError": "errors",
     "UsageError": "errors",
     "CfgError": "errors",
@@ -37,6 +40,8 @@ __all__ = [
     "CfgError",
     "CfgWarning",
     "CspdetError",
+    "Detection",
+    "Detections",
     "DownloadError",
     "ImageError",
     "Network",
