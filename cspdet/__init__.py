@@ -1,4 +1,9 @@
-"""cspdet: any Darknet cfg as a graph, a PyTorch module, a detector."""
+"""cspdet: any Darknet cfg as a graph, a PyTorch module, a detector.
+
+>>> import cspdet
+>>> detector = cspdet.load("yolov4-tiny")  # doctest: +SKIP
+>>> detector("dog.jpg")  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cspdet.detections import Detection, Detections
+    from cspdet.detector import Detector, load
     from cspdet.errors import (
         CfgError,
         CfgWarning,
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
 
 # Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
 _HOMES = {
+    "load": "detector",
+    "Detector": "detector",
     "Network": "network",
     "Detections": "detections",
     "Detection": "detections",
@@ -42,12 +50,14 @@ __all__ = [
     "CspdetError",
     "Detection",
     "Detections",
+    "Detector",
     "DownloadError",
     "ImageError",
     "Network",
     "UsageError",
     "WeightsError",
     "WeightsWarning",
+    "load",
 ]
 
 

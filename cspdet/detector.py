@@ -1,0 +1,337 @@
+"""Image → `Detections`, over any engine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from cspdet.boxes import Candidates, gather, suppress
+from cspdet.cfg.diagnostic import Diagnostic
+from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
+from cspdet.cfg.source import Source
+from cspdet.detections import Detections
+from cspdet.engines import Engine
+from cspdet.errors import CfgWarning, UsageError, WeightsWarning
+from cspdet.graph import Graph
+from cspdet.image import Pixels, read_image
+from cspdet.layers.head import Head
+from cspdet.names import beside, check_names, read_names
+from cspdet.network import Network, as_array
+from cspdet.preprocess import PROFILES, Placement, Profile, prepare
+from cspdet.rules import load as load_graph
+from cspdet.text import brief
+from cspdet.weights.codec import Extent, Header, layout, write
+
+_FAR = 1e6
+
+
+class Detector:
+    """A network with its weights and class names, ready to find objects.
+
+    `detector("dog.jpg")` gives `Detections`; a list or a 4-D array gives a list of them. Images are paths, PIL images, or
+    arrays: (H, W, 3) uint8 in OpenCV's order, blue first; (H, W) grey; or with as many channels as the network reads.
+    """
+
+    def __init__(
+        self, network: Network, names: Sequence[str] = (), header: Header | None = None, extent: Extent = "all"
+    ) -> None:
+        """Join a network and its names; `header` and `extent` are those of the file its weights came from."""
+        self.network = network
+        self.names = tuple(names)
+        self.header = header or Header()
+        self.extent: Extent = extent
+        # The first layer that the weights file had nothing for; None where it had all, or there was no file.
+        self.ends_before: int | None = None
+        self.diagnostics: tuple[Diagnostic, ...] = ()
+        # Whether its weights came from somewhere.
+        self.trained = True
+        self.engine: Engine = _torch_engine(network)
+
+    @property
+    def graph(self) -> Graph:
+        """The network's graph."""
+        return self.network.graph
+
+    def __repr__(self) -> str:
+        return f"Detector({self.graph.source.path!r}, input {self.graph.input}, {len(self.names)} names)"
+
+    @overload
+    def __call__(
+        self,
+        images: str | Path | Pixels,
+        *,
+        threshold: float = ...,
+        nms: float = ...,
+        like: str | Profile = ...,
+        letterbox: bool | None = ...,
+    ) -> Detections: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Sequence[Any],
+        *,
+        threshold: float = ...,
+        nms: float = ...,
+        like: str | Profile = ...,
+        letterbox: bool | None = ...,
+    ) -> list[Detections]: ...
+
+    def __call__(
+        self,
+        images: Any,
+        *,
+        threshold: float = 0.25,
+        nms: float = 0.45,
+        like: str | Profile = "",
+        letterbox: bool | None = None,
+    ) -> Detections | list[Detections]:
+        """Find objects in an image, or in each image of a batch. For the options and errors see `detect`."""
+        several = isinstance(images, list | tuple) or getattr(images, "ndim", 0) == 4
+        found = self.detect([*images] if several else [images], threshold=threshold, nms=nms, like=like, letterbox=letterbox)
+        return found if several else found[0]
+
+    def detect(
+        self,
+        images: Sequence[Any],
+        *,
+        threshold: float = 0.25,
+        nms: float = 0.45,
+        like: str | Profile = "",
+        letterbox: bool | None = None,
+    ) -> list[Detections]:
+        """Find objects in a batch of images.
+
+        Args:
+            images: paths, PIL images or arrays, of any sizes.
+            threshold: the least confidence.
+            nms: the overlap from which the weaker of two boxes of a class is dropped; the kind of overlap is the last
+                head's choice.
+            like: the program whose preprocessing is used, of `cspdet.preprocess.PROFILES`; by default that of the dialect.
+            letterbox: keep the images' proportions; by default as the profile and `letter_box` in the cfg say.
+
+        Raises:
+            UsageError: the network has no detection head, an image is missing, or an option is out of range.
+            ImageError: an image cannot be decoded.
+        """
+        given: Any = images
+        if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4:
+            raise UsageError("`detect` takes several images", "call the detector itself, or give a list")
+        if not self.graph.heads:
+            raise UsageError(
+                f"`{self.graph.source.path}` has no detection head: it ends in `[{self.graph.nodes[-1].name}]`",
+                "`detector.network.trace` gives what its layers put out",
+            )
+        for name, value in (("threshold", threshold), ("nms", nms)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"`{name}` is {value:g}; it goes from 0 to 1")
+        profile = self.profile(like)
+        boxed = (self.graph.net.letter_box or None) if letterbox is None else letterbox
+        if not self.trained:
+            warnings.warn("the network has initial weights: what it finds means nothing", WeightsWarning, stacklevel=3)
+            self.trained = True  # said once
+        pictures = [as_pixels(image, exact=profile.scaling == "darknet") for image in images]
+        prepared = [prepare(picture, self.graph.input, profile, boxed) for picture in pictures]
+        if not prepared:
+            return []
+        raw = self.engine(np.stack([each for each, _ in prepared]))
+        return [
+            self._found([output[index] for output in raw], placement, picture, threshold, nms)
+            for index, ((_, placement), picture) in enumerate(zip(prepared, pictures, strict=True))
+        ]
+
+    def profile(self, like: str | Profile = "") -> Profile:
+        """The preprocessing of that name; by default that of the cfg's dialect.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        if isinstance(like, Profile):
+            return like
+        name = like or ("pjreddie" if self.graph.dialect.letterbox else "alexeyab")
+        if name not in PROFILES:
+            raise UsageError(f"there is no preprocessing `{name}`", "one of: " + ", ".join(PROFILES))
+        return PROFILES[name]
+
+    def save_weights(self, path: str | Path, cutoff: int | None = None) -> None:
+        """Write a `.weights` file, whole or not at all.
+
+        Weights that were loaded from a file are written in its form: its version and image count, and, where the cfg has
+        `dontload` layers, without them, so that the same cfg reads the file again. Darknet writes those layers too.
+
+        Args:
+            path: where to write.
+            cutoff: write only the layers before this number, as for `yolov4.conv.137`.
+
+        Raises:
+            UsageError: the file cannot be written, or `cutoff` is negative.
+        """
+        if cutoff is not None and cutoff < 0:
+            raise UsageError(f"`cutoff` is {cutoff}; layers are counted from 0")
+        state = self.network.state_dict()
+        slots = (slot for slot in layout(self.graph, self.extent) if cutoff is None or slot.layer < cutoff)
+        write(path, self.header, ((slot, as_array(state[slot.key])) for slot in slots))
+
+    # Boxes of weights that ran wild may overflow; `rows` has what becomes of them.
+    @np.errstate(over="ignore", invalid="ignore")
+    def _found(self, raw: list[Any], placement: Placement, picture: Pixels, threshold: float, nms: float) -> Detections:
+        heads = [node.layer for node in self.graph.heads]
+        parts = [
+            head.decode(each, self.graph.input, threshold)
+            for head, each in zip(heads, raw, strict=True)
+            if isinstance(head, Head)
+        ]
+        last = heads[-1]
+        assert isinstance(last, Head)
+        found = gather(parts)
+        found = found._replace(xywh=placement.to_picture(found.xywh))
+        found = suppress(found, nms, *last.suppression)
+        height, width = picture.shape[:2]
+        return rows(found, self.names, (width, height))
+
+
+def rows(found: Candidates, names: Sequence[str], size: tuple[int, int]) -> Detections:
+    """A row for every class of every box (`network.c:detection_to_json`).
+
+    A head whose weights ran wild makes boxes of any size, infinite ones too; they end a million images away, so that what is
+    computed of them, and JSON, stays finite.
+    """
+    box, number = np.nonzero(found.scores)
+    width, height = size
+    x, y, w, h = np.nan_to_num(found.xywh[box], nan=0, posinf=_FAR, neginf=-_FAR).clip(-_FAR, _FAR).T
+    xyxy = np.stack([(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height], 1)
+    return Detections(xyxy, found.scores[box, number], number, names, size)
+
+
+def load(
+    cfg: str | Path,
+    weights: str | Path | None = None,
+    *,
+    names: str | Path | Sequence[str] | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    device: str = "cpu",
+    dialect: str | Dialect = ALEXEYAB,
+) -> Detector:
+    """Load a network: a cfg file or the name of a model, and its weights.
+
+    Args:
+        cfg: path of a cfg, or the name of a model that cspdet ships, such as `yolov4-tiny`.
+        weights: path of a `.weights` or `.safetensors` file. If this is None, a named model gets its official weights,
+            downloaded on first use, and a cfg file the weights that training starts with.
+        names: path of a `.names` file, or the names; by default those of the model, or of a `.names` file beside cfg or
+            weights.
+        width: width of the network's input in pixels, in place of the cfg's.
+        height: height of the network's input in pixels, in place of the cfg's.
+        device: where PyTorch runs it.
+        dialect: the program the cfg and weights were made for: alexeyab, pjreddie, hank-ai or pytorch.
+
+    Raises:
+        CfgError: the cfg cannot be run; it carries all diagnostics.
+        WeightsError: the weights do not fit, and why.
+        UsageError: a file is missing, or an argument is wrong.
+        DownloadError: the official weights could not be fetched.
+    """
+    from cspdet.models import find
+
+    if isinstance(dialect, str):
+        if dialect not in DIALECTS:
+            raise UsageError(f"there is no dialect `{dialect}`", "one of: " + ", ".join(DIALECTS))
+        dialect = DIALECTS[dialect]
+    model = find(cfg)
+    graph, diagnostics = load_graph(Source.read(model.cfg), dialect, width=width, height=height)
+    if weights is None and model.official:
+        weights = model.fetch_weights()
+    detector = _with_weights(graph, weights)
+    detector.diagnostics = diagnostics
+    loud = [each for each in diagnostics if each.severity == "warning"]
+    if loud:
+        more = (
+            f" (and {len(loud) - 1} more warnings: see `detector.diagnostics` or run `cspdet check`)" if len(loud) > 1 else ""
+        )
+        warnings.warn(f"{loud[0].label.span}: {loud[0].message}{more}", CfgWarning, stacklevel=2)
+    detector.names = _names(graph, names, model.names, Path(model.cfg), Path(weights) if weights is not None else None)
+    detector.network.to(_device(device))
+    return detector
+
+
+def as_pixels(image: Any, *, exact: bool = False) -> Pixels:
+    """A path, PIL image or array as an array in OpenCV's order; `exact` as for `read_image`.
+
+    Raises:
+        UsageError: it is something else.
+        ImageError: it cannot be decoded.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image, exact=exact)
+    if hasattr(image, "convert") and hasattr(image, "getbands"):
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)  # as files are
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
+    if not isinstance(image, np.ndarray):
+        raise UsageError(f"an image is a path, an array or a PIL image, not `{type(image).__name__}`")
+    if 0 in image.shape:
+        raise UsageError(f"the image is empty: {image.shape}", "does a crop lie outside its picture?")
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        message = f"an image array is (H, W) or (H, W, C) of uint8, not {image.shape} of {image.dtype}"
+        raise UsageError(message, "scale to 0 … 255 and convert: `.astype('uint8')`")
+    return image
+
+
+def _with_weights(graph: Graph, weights: str | Path | None) -> Detector:
+    """A detector whose network has the weights of a file, or initial ones."""
+    from cspdet.weights.reader import read_any
+
+    if weights is None:
+        detector = Detector(Network(graph))
+        detector.trained = False
+        return detector
+    loaded = read_any(weights, graph)
+    network = Network(graph, empty=True)
+    network.load_arrays(loaded.arrays)
+    network.initialise({slot.key for slot in layout(graph, "all")} - {*loaded.arrays})
+    detector = Detector(network, (), loaded.header, loaded.extent)
+    detector.ends_before = loaded.ends_before
+    if loaded.ends_before is not None:
+        message = f"`{weights}` ends before layer {loaded.ends_before} of {len(graph.nodes)}"
+        warnings.warn(f"{message}: the layers from there on have initial weights", WeightsWarning, stacklevel=3)
+    if loaded.doubt:
+        warnings.warn(loaded.doubt, WeightsWarning, stacklevel=3)
+    return detector
+
+
+def _names(
+    graph: Graph, given: str | Path | Sequence[str] | None, of_model: Path | None, cfg: Path, weights: Path | None
+) -> tuple[str, ...]:
+    heads = [node.layer for node in graph.heads]
+    classes = max((head.classes for head in heads if isinstance(head, Head)), default=0)
+    if given is not None and not isinstance(given, str | Path):
+        return check_names(given, classes, "the list") if classes else tuple(given)
+    path = given or of_model or next(beside(cfg, weights), None)
+    if path is None:
+        return ()
+    names = read_names(path)
+    return check_names(names, classes, f"`{path}`") if classes else names
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, AttributeError, TypeError) as error:
+        reason = brief(" ".join(str(error).split(". ")[0].split()), 120).rstrip(".")
+        raise UsageError(f"the device `{name}` cannot be used: {reason[:1].lower()}{reason[1:]}", "use `cpu`") from None
+    return device
+
+
+def _torch_engine(network: Network) -> Engine:
+    from cspdet.engines.torch import TorchEngine
+
+    return TorchEngine(network)

@@ -1,0 +1,67 @@
+"""Models by name: the cfgs that ship, and the official weights that go with some of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cspdet.download import fetch
+from cspdet.errors import UsageError
+from cspdet.layers.spelling import nearest
+from cspdet.paths import exists, is_folder
+from cspdet.shipped import Official, catalogue, folder
+
+DEFAULT = "yolov4-tiny"
+
+
+class Model(NamedTuple):
+    """A cfg, and what is known to go with it."""
+
+    name: str
+    cfg: Path
+    names: Path | None = None
+    official: Official | None = None
+
+    def fetch_weights(self) -> Path:
+        """The official weights: from the cache, or downloaded into it.
+
+        Raises:
+            UsageError: there are no official weights.
+            DownloadError: they cannot be fetched, or are not what they should be.
+        """
+        if self.official is None:
+            raise UsageError(f"there are no official weights for `{self.name}`", "name a weights file after the cfg")
+        return fetch(self.official)
+
+
+def find(cfg: str | Path) -> Model:
+    """The model of that name, or a cfg file of that path.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    path, shipped = Path(cfg), known()
+    if exists(path) and not is_folder(path):
+        return Model(path.stem, path)
+    if str(cfg) in shipped:
+        return shipped[str(cfg)]
+    if is_folder(path) and str(cfg):
+        raise UsageError(f"`{cfg}` is a directory, not a cfg file", f"name a file in it: `{path / 'X.cfg'}`")
+    if path.suffix == ".cfg":
+        cure = f"cspdet ships this model: name it `{path.stem}`" if path.stem in shipped else "check the path"
+        raise UsageError(f"no such file: `{cfg}`", cure)
+    close = nearest(str(cfg), shipped)
+    cure = f"did you mean `{close}`?" if close else "a cfg file, or one of: " + ", ".join(shipped)
+    raise UsageError(f"`{cfg}` is neither a file nor the name of a model", cure)
+
+
+def known() -> dict[str, Model]:
+    """All models that ship, by name."""
+    tables = catalogue()
+    models = {}
+    for path in sorted(folder("cfg").rglob("*.cfg")):
+        entry: dict[str, Any] = tables.get(path.stem, {})
+        official = Official(entry["file"], entry["bytes"], entry["sha256"], tuple(entry["urls"])) if entry else None
+        names = folder("cfg") / entry["names"] if entry else None
+        models[path.stem] = Model(path.stem, path, names, official)
+    return models
