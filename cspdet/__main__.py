@@ -1,0 +1,6 @@
+"""`python -m cspdet`."""
+
+from cspdet.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""The command line: name → command module, of which only the one asked for is imported."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn
+
+from cspdet.errors import CspdetError, UsageError
+
+# Adding a command is one file in `commands/` and one line here. A module has `configure(parser)` and `run(arguments) ->
+# exit code`.
+COMMANDS: dict[str, str] = {
+    "detect": "find objects in images, videos and streams",
+    "check": "say what is wrong with cfg files, and where",
+    "explain": "explain the code of a diagnostic",
+    "summary": "print a network's layer table, its BFLOPs and parameters",
+    "layers": "document the sections of a cfg and their options",
+    "models": "list the models that can be named",
+    "weights": "look into weights files, and convert them",
+    "trace": "write what every layer puts out",
+    "compare": "name the first layer in which two traces differ",
+}
+
+# What fingers know from Darknet and ultralytics.
+_ALIASES = {"predict": "detect", "test": "detect", "demo": "detect"}
+_WITH_VERBS = ("weights",)
+_DARKNET_GROUPS = ("detector", "darknet", "yolo")
+
+_USAGE = "usage: cspdet COMMAND …"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit code: 0 good, 1 something is wrong with an input, 2 the call is wrong, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Threads that wait for each other should not spin: where others use the cores too, that takes several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we live
+    while len(words) > 1 and words[0] in _DARKNET_GROUPS:
+        words.pop(0)  # `darknet detector test X.data X.cfg X.weights IMG`
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from cspdet import __version__
+
+        print(f"cspdet {__version__}")
+        return 0
+    name = _ALIASES.get(words[0], words[0])
+    if name not in COMMANDS:
+        return _unknown(words[0])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a file's name may hold what the terminal's encoding does not
+    try:
+        return _run(name, words[1:])
+    except CspdetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone; say nothing, also not when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        # A disk that fills up, a file that changes while it is read: the system says it well enough.
+        name = f"`{error.filename}`: " if error.filename else ""
+        print(f"error: {name}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch has no type of its own for it on the CPU.
+        if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
+            raise
+        print("error: there is not enough memory\n  help: use a smaller network, image or batch", file=sys.stderr)
+        return 1
+
+
+def _run(name: str, words: list[str]) -> int:
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+    from cspdet.layers.spelling import nearest
+
+    class Parser(ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
+            near = None if word == message.split(" ")[0] else nearest(word, self._option_string_actions)
+            raise UsageError(message, f"did you mean `{near}`?" if near else f"see `cspdet {name} --help`")
+
+    command = import_module(f"cspdet.commands.{name}")
+    parser = Parser(
+        f"cspdet {name}", description=command.__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    command.configure(parser)
+    # Files may stand before, between and behind the options; a command with verbs has another parser for each.
+    parse = parser.parse_args if name in _WITH_VERBS else parser.parse_intermixed_args
+    code: int = command.run(parse(words))
+    sys.stdout.flush()
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    return "\n".join([_USAGE, "", *lines, "", "`cspdet COMMAND --help` says more about each."])
+
+
+def _unknown(word: str) -> int:
+    from cspdet.layers.spelling import nearest
+
+    near = nearest(word, COMMANDS)
+    cure = f"did you mean `cspdet {near}`?" if near else "`cspdet --help` lists the commands"
+    if "." in word:
+        cure = f"to find objects in it: `cspdet detect {word}`"
+    print(f"error: there is no command `{word}`\n  help: {cure}", file=sys.stderr)
+    return 2

@@ -1,0 +1,83 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from typing import IO
+
+from cspdet.cfg.diagnostic import Diagnostic, count, render
+from cspdet.cfg.dialect import DIALECTS, Dialect
+from cspdet.cfg.source import LARGEST, Source
+from cspdet.errors import UsageError
+from cspdet.graph import Graph
+from cspdet.models import find
+from cspdet.rules import examine
+from cspdet.text import printable
+
+
+def add_dialect(parser: ArgumentParser) -> None:
+    """The `--dialect` option."""
+    parser.add_argument(
+        "--dialect",
+        choices=[*DIALECTS],
+        default="alexeyab",
+        help="program that the cfg and its weights were made for (default: alexeyab)",
+    )
+
+
+def add_size(parser: ArgumentParser) -> None:
+    """The `--width` and `--height` options."""
+    for name in ("width", "height"):
+        parser.add_argument(
+            f"--{name}", type=int, metavar="PIXELS", help=f"{name} of the network's input, in place of the cfg's"
+        )
+
+
+def dialect_of(arguments: Namespace) -> Dialect:
+    """The dialect asked for."""
+    return DIALECTS[arguments.dialect]
+
+
+def read_cfg(name: str) -> Source:
+    """The cfg file of that path, the model of that name, or standard input for `-`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name == "-":
+        data = sys.stdin.buffer.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise UsageError(f"more than {LARGEST:,} bytes came in, so it is not a cfg", "is it another kind of file?")
+        return Source.decode("<stdin>", data)
+    return Source.read(find(name).cfg)
+
+
+def graph_or_diagnostics(source: Source, dialect: Dialect, **size: int | None) -> Graph | None:
+    """The graph, after a word about its warnings on the error stream; None after its errors were printed there."""
+    graph, diagnostics = examine(source, dialect, **size)
+    if graph is None:
+        print_diagnostics([each for each in diagnostics if each.severity != "note"], sys.stderr)
+        print(f"{printable(source.path)}: {count(diagnostics)}", file=sys.stderr)
+        return None
+    warnings = [each for each in diagnostics if each.severity == "warning"]
+    if warnings:
+        name = printable(source.path)
+        print(f"{name}: {count(warnings)}; `cspdet check {name}` shows them", file=sys.stderr)
+    return graph
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: IO[str]) -> None:
+    """Print diagnostics. Of those that say the same of several places, the first is shown whole."""
+    color = stream.isatty()
+    alike: dict[tuple[str, str, str], list[Diagnostic]] = {}
+    for each in diagnostics:
+        alike.setdefault((each.severity, each.code, each.message), []).append(each)
+    for first, *others in alike.values():
+        print(render(first, color), file=stream)
+        if others:
+            lines = [str(other.label.span.line) for other in others]
+            shown = ", ".join(lines[:8]) + (", …" if len(lines) > 8 else "")
+            print(f"   … and {len(others)} more like it, in line{'s' if len(lines) > 1 else ''} {shown}", file=stream)
+        print(file=stream)

@@ -1,0 +1,236 @@
+"""Find objects in images, videos and streams.
+
+  cspdet detect dog.jpg                               the default model
+  cspdet detect --model yolov4 photos/                a named model, all images of a folder
+  cspdet detect X.cfg X.weights dog.jpg clip.mp4      any cfg and weights
+  cspdet detector test X.data X.cfg X.weights dog.jpg -thresh .3 -out found.json
+
+Sources are images, folders, patterns ('photos/**/*.jpg'), lists (.txt, or - for standard input), video files, camera
+numbers, and addresses (rtsp, http). Files are told by their endings, so their order does not matter. Of one image, the
+annotated picture is written to predictions.jpg, of several into the folder predictions/, of a video to predictions.mp4;
+--save says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cspdet.commands.common import add_dialect, add_size
+from cspdet.commands.job import SWALLOWED, Job
+from cspdet.errors import UsageError
+from cspdet.paths import exists
+from cspdet.sources import expand
+from cspdet.targets import Wanted, plan
+from cspdet.text import printable
+
+if TYPE_CHECKING:
+    from cspdet.detector import Detector
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help="cfg, weights, .data and .names files, and sources")
+    add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")
+    add("--names", "-names", metavar="FILE", help="class names, one per line")
+    add("--thresh", "-thresh", "--conf", type=_share, default=0.25, metavar="T", help="least confidence (default: .25)")
+    add(
+        "--nms",
+        "-nms",
+        "--iou",
+        type=_share,
+        default=0.45,
+        metavar="T",
+        help="overlap from which the weaker box is dropped (default: .45)",
+    )
+    add(
+        "--classes",
+        nargs="+",
+        metavar="CLASS",
+        help="only these classes, by name or number; separated by blanks or commas",
+    )
+    add(
+        "--like",
+        choices=["alexeyab", "alexeyab-opencv", "pjreddie", "ultralytics"],
+        help="program whose preprocessing is used (default: that of the dialect)",
+    )
+    add("--letterbox", "-letter_box", action="store_true", default=None, help="keep the proportions of images")
+    add(
+        "--save",
+        "-out_filename",
+        metavar="PATH",
+        help="where annotated images or videos go: a file, or a folder for several",
+    )
+    add("--no-save", action="store_true", help="write no annotated images")
+    add("--out", "-out", "--json", metavar="FILE", help="write Darknet's JSON")
+    add("--coco", metavar="FILE", help="write COCO's JSON")
+    add("--csv", metavar="FILE", help="write CSV")
+    add("--labels", metavar="FOLDER", help="write a YOLO label file for each image")
+    add(
+        "--save-labels",
+        "-save_labels",
+        action="store_true",
+        help="write label files beside the images, as Darknet does",
+    )
+    add("--show", action="store_true", help="show the results in a window; q ends")
+    add("--quiet", action="store_true", help="print no objects")
+    add("--batch", type=_positive, default=1, metavar="N", help="images at a time (default: 1)")
+    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
+    add("-c", dest="camera", type=_number, metavar="N", help="camera to look through")
+    add("-ext_output", action="store_true", help="as Darknet has it; changes nothing: places are always printed")
+    add("-dont_show", action="store_true", help="as Darknet has it; changes nothing: only --show shows")
+    add("-i", dest="gpu", type=int, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
+    add_size(parser)
+    add_dialect(parser)
+
+
+class _Files(NamedTuple):
+    """The positional arguments, sorted out."""
+
+    cfg: str
+    weights: str | None
+    names: str | tuple[str, ...] | None
+    sources: list[str]
+
+
+def run(arguments: Namespace) -> int:
+    """Find objects in every source."""
+    # The decoder behind OpenCV would report every damaged block of a video on the error stream.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if arguments.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
+        # OpenCV would end the process.
+        raise UsageError("there is no display to show anything on", "leave out `--show`")
+    files = _sorted_out(arguments)
+    sources = [*expand(files.sources)]
+    if not sources:
+        swallowed = any(Path(word).suffix for word in arguments.classes or ())
+        raise UsageError("there is nothing to look at", SWALLOWED if swallowed else "name an image: `cspdet detect dog.jpg`")
+    endless = [source for source in sources if source.kind == "stream"]
+    if endless and len(sources) > 1:
+        raise UsageError(f"`{endless[0].name}` has no end, so nothing else can be looked at with it", "name it alone")
+    wanted = Wanted(
+        not arguments.no_save,
+        arguments.save,
+        arguments.labels,
+        arguments.save_labels,
+        tuple(path for path in (arguments.out, arguments.coco, arguments.csv) if path is not None),
+    )
+    targets = plan(sources, wanted, [*arguments.files, *([arguments.names] if arguments.names else [])])
+    return Job(arguments, [*zip(sources, targets, strict=True)], _load(files, arguments)).run()
+
+
+def _share(text: str) -> float:
+    """The value of an option from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"`{text}` is no number from 0 to 1")
+    return value
+
+
+def _number(text: str) -> int:
+    """The number of a camera, which are counted from 0."""
+    if not text.isdecimal() or len(text) > 9:
+        raise ArgumentTypeError(f"`{text}` is no number of a camera: they are counted from 0 (or is `-c{text}` misspelt?)")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    """A number from 1."""
+    if not text.isdecimal() or not 0 < int(text[:9]) == int(text[-9:]):
+        raise ArgumentTypeError(f"`{text}` is no number from 1 on")
+    return int(text)
+
+
+_KINDS = {
+    ".cfg": "cfg",
+    ".weights": "weights",
+    ".backup": "weights",
+    ".safetensors": "weights",
+    ".data": "data",
+    ".names": "names",
+}
+
+
+def _is_backbone(word: str) -> bool:
+    """Whether it is named as Darknet names partial weights: `yolov4.conv.137`."""
+    return bool(re.search(r"\.(conv|convlast)\.[0-9]+$", word))
+
+
+def _sorted_out(arguments: Namespace) -> _Files:
+    """Which file is what, by its ending."""
+    from cspdet.models import DEFAULT, known
+    from cspdet.names import names_of_data
+
+    found: dict[str, str] = {}
+    sources: list[str] = []
+    for word in arguments.files:
+        kind = _KINDS.get(Path(word).suffix.lower()) or ("weights" if _is_backbone(word) else None)
+        if kind is None:
+            sources.append(word)
+        elif kind in found:
+            raise UsageError(f"two {kind} files: `{found[kind]}` and `{word}`", "give one")
+        else:
+            found[kind] = word
+    cfg = arguments.model or found.get("cfg")
+    if arguments.model and "cfg" in found:
+        raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
+    if cfg is None and sources and not exists(sources[0]) and sources[0] in known():
+        cfg = sources.pop(0)
+    if cfg is None and "weights" in found:
+        raise UsageError(f"weights without a cfg: `{found['weights']}`", "name the cfg they were made with, or `--model NAME`")
+    if found.get("cfg") and "weights" not in found:
+        raise UsageError(
+            f"a cfg without weights: `{found['cfg']}`",
+            "name its weights file; `cspdet check` and `cspdet summary` need none",
+        )
+    if arguments.camera is not None:
+        sources.append(str(arguments.camera))
+    if not sources and not sys.stdin.isatty():
+        sources = ["-"]
+    names: str | tuple[str, ...] | None = arguments.names or found.get("names")
+    if names is None and "data" in found:
+        names = names_of_data(found["data"])
+    return _Files(cfg or DEFAULT, found.get("weights"), names, sources)
+
+
+def _load(files: _Files, arguments: Namespace) -> Detector:
+    """The detector; what it has to say is printed in a line each."""
+    from cspdet.detector import load
+
+    device = arguments.device
+    if arguments.gpu is not None and device == "cpu":
+        import torch
+
+        device = f"cuda:{arguments.gpu}" if torch.cuda.is_available() else "cpu"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        detector = load(
+            files.cfg,
+            files.weights,
+            names=files.names,
+            width=arguments.width,
+            height=arguments.height,
+            device=device,
+            dialect=arguments.dialect,
+        )
+    for each in caught if detector.ends_before is None else ():
+        print(printable(f"warning: {each.message}"), file=sys.stderr)
+    if not detector.graph.heads:
+        detector.detect([])  # says so
+    if detector.ends_before is not None:
+        raise UsageError(
+            f"`{files.weights}` is a backbone: it has no weights from layer {detector.ends_before} on",
+            "use the weights of the whole network; backbones are for training",
+        )
+    if not detector.names:
+        print("no class names: give `--names FILE`, or put a `.names` file beside the cfg", file=sys.stderr)
+    return detector

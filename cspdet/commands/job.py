@@ -1,0 +1,244 @@
+"""Looking at sources one after the other: what `cspdet detect` does once all is loaded."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cspdet.errors import CspdetError, UsageError
+from cspdet.layers.head import Head
+from cspdet.sources import Source
+from cspdet.targets import Target, make_folders
+from cspdet.text import printable
+
+if TYPE_CHECKING:
+    from cspdet.detections import Detections
+    from cspdet.detector import Detector
+    from cspdet.image import Pixels
+    from cspdet.outputs import Result
+    from cspdet.sources import Video
+
+SWALLOWED = "`--classes` takes all words up to the next option: name files before it"
+
+Task = tuple[Source, Target]
+
+
+class Job:
+    """One run over all sources."""
+
+    def __init__(self, arguments: Namespace, tasks: Sequence[Task], detector: Detector) -> None:
+        self.arguments = arguments
+        self.tasks = tasks
+        self.detector = detector
+        self.profile = detector.profile(arguments.like or "")
+        self.wanted = self.class_numbers()
+        self.results: list[Result] = []
+        self.failures = 0
+        self.frame = 0
+        self.saved: list[Path] = []
+        # The user has seen enough.
+        self.ended = False
+
+    def class_numbers(self) -> list[int] | None:
+        """The classes asked for, as numbers."""
+        if not self.arguments.classes:
+            return None
+        from cspdet.layers.spelling import nearest
+
+        names = self.detector.names
+        count = max(node.layer.classes for node in self.detector.graph.heads if isinstance(node.layer, Head))
+        numbers = []
+        for word in (each.strip() for group in self.arguments.classes for each in group.split(",") if each.strip()):
+            if word in names:
+                numbers.append(names.index(word))
+            elif word.isdecimal() and int(word) < count:
+                numbers.append(int(word))
+            elif word.isdecimal():
+                raise UsageError(f"there is no class {word}", f"the network has {count}, counted from 0")
+            else:
+                near = nearest(word, names)
+                cure = f"did you mean `{near}`?" if near else "use a name of the model, or a number"
+                if Path(word).suffix:
+                    cure = SWALLOWED
+                raise UsageError(f"there is no class `{word}`", cure)
+        return numbers
+
+    def run(self) -> int:
+        """Look at everything, then write the files that need all of it."""
+        make_folders(target for _, target in self.tasks)
+        for still, group in groupby(self.tasks, lambda task: task[0].still):
+            if still:
+                self.look_at_all([*group])
+            else:
+                for source, target in group:
+                    if not self.ended:
+                        self.watch(source, target)
+        self.write_files()
+        if self.failures:
+            print(f"{self.failures} of {len(self.tasks)} sources could not be read", file=sys.stderr)
+        return 1 if self.failures else 0
+
+    def leave_out(self, error: CspdetError) -> None:
+        """Report a source that cannot be read, and go on with the others; a single one ends the run."""
+        if len(self.tasks) == 1:
+            raise error
+        print(f"error: {error}", file=sys.stderr)
+        self.failures += 1
+
+    # -- images -------------------------------------------------------------------------------------------------------
+
+    def look_at_all(self, tasks: Sequence[Task]) -> None:
+        """Images, as many at a time as asked for."""
+        with _progress(len(tasks)) as advance:
+            for start in range(0, len(tasks), self.arguments.batch):
+                group = tasks[start : start + self.arguments.batch]
+                if not self.ended:
+                    self.look_at(group)
+                    advance(len(group))
+
+    def look_at(self, tasks: Sequence[Task]) -> None:
+        """Find objects in a batch of images."""
+        from cspdet.draw import draw
+        from cspdet.image import write_image
+        from cspdet.sources import read
+
+        pictures: list[tuple[Task, Pixels]] = []
+        for task in tasks:
+            try:
+                pictures.append((task, read(task[0], exact=self.profile.scaling == "darknet")))
+            except CspdetError as error:
+                self.leave_out(error)
+        started = time.perf_counter()
+        found = self.find([picture for _, picture in pictures])
+        elapsed = 1000 * (time.perf_counter() - started)
+        for ((source, target), picture), each in zip(pictures, found, strict=True):
+            self.keep(source, target, each)
+            if not self.arguments.quiet:
+                _say(f"{source.name}: Predicted in {elapsed / len(pictures):.6f} milli-seconds.", each)
+            if target.annotated is not None:
+                write_image(target.annotated, draw(picture, each))
+                self.saved.append(target.annotated)
+            if not self.ended:
+                self.show(picture, each, wait=True)
+
+    def find(self, pictures: list[Pixels]) -> list[Detections]:
+        """The objects in images, only of the classes asked for."""
+        arguments = self.arguments
+        found = self.detector.detect(
+            pictures, threshold=arguments.thresh, nms=arguments.nms, like=self.profile, letterbox=arguments.letterbox
+        )
+        return found if self.wanted is None else [each.of_classes(self.wanted) for each in found]
+
+    def keep(self, source: Source, target: Target, found: Detections, frame: int | None = None) -> None:
+        """Write the label files, and remember the result if a file at the end will need it."""
+        from cspdet.outputs import Result, label_text, write_text
+
+        self.frame += 1
+        for path in target.labels_of(frame):
+            write_text(path, label_text(found))
+        if self.arguments.out or self.arguments.coco or self.arguments.csv:
+            self.results.append(Result(self.frame, source.name, found))
+
+    # -- videos and streams -------------------------------------------------------------------------------------------
+
+    def watch(self, source: Source, target: Target) -> None:
+        """Find objects in every frame. Interrupting a stream, which has no end of its own, ends it in good order."""
+        from cspdet.outputs import video_file
+        from cspdet.sources import open_video
+
+        with ExitStack() as stack:
+            try:
+                video = stack.enter_context(open_video(source))
+            except CspdetError as error:
+                self.leave_out(error)
+                return
+            add = stack.enter_context(video_file(target.annotated, video.rate)) if target.annotated else None
+            advance = stack.enter_context(_progress(video.total, "frames", source.name))
+            try:
+                self.watch_frames(source, target, video, add, advance)
+            except KeyboardInterrupt:
+                if source.kind != "stream":
+                    raise
+        if target.annotated:
+            self.saved.append(target.annotated)
+
+    def watch_frames(self, source: Source, target: Target, video: Video, add: Any, advance: Any) -> None:
+        """Each frame in turn."""
+        from cspdet.draw import draw
+
+        for number, picture in enumerate(video.frames, 1):
+            found = self.find([picture])[0]
+            self.keep(source, target, found, number)
+            if not self.arguments.quiet and (source.kind == "stream" or len(found)):
+                _say(f"{source.name}: frame {number}", found)
+            if add:
+                add(draw(picture, found))
+            advance(1)
+            self.show(picture, found, wait=False)
+            if self.ended:
+                return
+
+    def show(self, picture: Pixels, found: Detections, *, wait: bool) -> None:
+        """Show a result, if asked for."""
+        if not self.arguments.show:
+            return
+        import cv2
+
+        from cspdet.draw import draw
+
+        try:
+            cv2.imshow("cspdet", draw(picture, found))
+            key = cv2.waitKey(0 if wait else 1)
+        except cv2.error:
+            raise UsageError(
+                "this OpenCV cannot open windows",
+                "install `opencv-python` instead of its headless twin, or leave out `--show`",
+            ) from None
+        self.ended = key & 0xFF in (ord("q"), 27)
+
+    # -- ends ---------------------------------------------------------------------------------------------------------
+
+    def write_files(self) -> None:
+        """The files that hold all results, and a word about what was saved."""
+        from cspdet.outputs import coco_json, csv_text, darknet_json, write_text
+
+        arguments = self.arguments
+        for path, text in ((arguments.out, darknet_json), (arguments.coco, coco_json), (arguments.csv, csv_text)):
+            if path is not None:
+                write_text(path, text(self.results))
+        if self.saved and not arguments.quiet:
+            place = self.saved[0] if len(self.saved) == 1 else f"{len(self.saved)} files in {self.saved[0].parent}"
+            print(printable(f"saved: {place}"))
+
+
+def _say(head: str, found: Detections) -> None:
+    from cspdet.outputs import console_lines
+
+    print("\n".join([printable(head), *console_lines(found)]), flush=True)
+
+
+@contextmanager
+def _progress(total: int, unit: str = "images", name: str = "") -> Iterator[Any]:
+    """A progress bar, where there is a terminal to show it and more than a moment's work."""
+    if not sys.stderr.isatty() or total == 1 or (not total and not name):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(name) or "detecting", total=total or None)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,234 @@
+"""Detecting in videos and cameras."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.commands.detect.material import LINES, NET, Run, boxes_of, frames_of, make_video, new_files
+from tests.conftest import ROOT
+from tests.test_detector import TWO, picture
+
+# -- videos ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_video(run: Run, folder: Path) -> None:
+    make_video("clip.avi", 4)
+    code, out, err = run("detect", *NET, "clip.avi", "--out", "x.json", "--csv", "x.csv")
+    assert (code, err) == (0, "")
+    assert [line for line in out.splitlines() if "frame" in line] == [f"clip.avi: frame {number}" for number in range(1, 5)]
+    assert [line.split("top_y")[0] for line in boxes_of(out)] == [f"red: 100%\t(left_x: {16 * n:4}   " for n in range(4)]
+    assert out.splitlines()[-1] == "saved: predictions.mp4"
+    assert new_files(folder) == {"clip.avi", "x.json", "x.csv", "predictions.mp4"}
+    assert frames_of("predictions.mp4") == 4
+    frames = json.loads(Path("x.json").read_text())
+    assert [(frame["frame_id"], frame["filename"]) for frame in frames] == [(n, "clip.avi") for n in range(1, 5)]
+    rows = [*csv.DictReader(io.StringIO(Path("x.csv").read_text("utf-8")))]
+    assert [row["frame"] for row in rows] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--save", "out.avi"], {"out.avi"}),
+        (["-out_filename", "out.mkv"], {"out.mkv"}),
+        (["--save", "there"], {"there/clip.mp4"}),
+        (["--no-save"], set()),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_where_videos_are_saved(run: Run, folder: Path, words: list[str], expected: set[str]) -> None:
+    make_video("clip.avi", 3)
+    (folder / "there").mkdir()
+    code, _, _ = run("detect", *NET, "clip.avi", *words)
+    assert code == 0
+    assert new_files(folder) - {"clip.avi"} == expected
+    assert all(frames_of(name) == 3 for name in expected)
+
+
+def test_videos_and_images(run: Run, folder: Path) -> None:
+    make_video("clip.avi", 2)
+    make_video("other.avi", 2)
+    code, out, _ = run("detect", *NET, "clip.avi", "two.png", "other.avi", "--out", "x.json")
+    assert code == 0
+    assert out.splitlines()[-1] == "saved: 3 files in predictions"
+    saved = {"predictions/clip.mp4", "predictions/two.png", "predictions/other.mp4"}
+    assert new_files(folder) == {"clip.avi", "other.avi", "x.json"} | saved
+    frames = json.loads(Path("x.json").read_text())
+    assert [frame["filename"] for frame in frames] == ["clip.avi", "clip.avi", "two.png", "other.avi", "other.avi"]
+    assert [frame["frame_id"] for frame in frames] == [1, 2, 3, 4, 5]
+
+
+def test_a_video_that_is_broken_is_left_out(run: Run, folder: Path) -> None:
+    make_video("clip.avi", 2)
+    (folder / "bad.avi").write_bytes(b"nothing")
+    code, out, err = run("detect", *NET, "bad.avi", "clip.avi")
+    assert (code, len(boxes_of(out))) == (1, 2)
+    assert err.startswith("error: `bad.avi` is not a video that OpenCV can decode")
+    assert err.splitlines()[-1] == "1 of 2 sources could not be read"
+    assert new_files(folder) == {"clip.avi", "bad.avi", "predictions/clip.mp4"}
+
+
+@pytest.mark.parametrize("target", ["out.xyz", "nowhere/out.mp4"])
+def test_a_video_that_cannot_be_saved_is_refused_before_the_work(run: Run, folder: Path, target: str) -> None:
+    make_video("clip.avi", 2)
+    code, out, err = run("detect", *NET, "clip.avi", "--save", target)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: cannot write `{target}`: ")
+    assert new_files(folder) == {"clip.avi"}
+
+
+class Camera:
+    """Stands in for a camera; somebody interrupts after three frames."""
+
+    def __init__(self, target: object) -> None:
+        assert target == 0
+        self.left = 3
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return True
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def read(self) -> tuple[bool, Any]:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return True, picture()
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("words", [["0"], ["-c", "0"]])
+def test_interrupting_a_camera_ends_it_in_good_order(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    code, out, err = run("detect", *NET, *words, "--out", "x.json", "--save", "out.avi")
+    assert (code, err) == (0, "")
+    # Every frame of a stream is reported, also where nothing is found.
+    assert out.splitlines() == ["0: frame 1", "0: frame 2", "0: frame 3", "saved: out.avi"]
+    assert len(json.loads(Path("x.json").read_text())) == 3
+    monkeypatch.undo()
+    assert frames_of(str(folder / "out.avi")) == 3
+
+
+def test_a_camera_is_only_saved_where_that_was_asked_for(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    assert run("detect", *NET, "0")[0] == 0
+    assert new_files(folder) == set()
+
+
+# -- as a process ------------------------------------------------------------------------------------------------------
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "cspdet", "detect", *NET, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_interrupting_a_long_video(folder: Path) -> None:
+    make_video("long.avi", 3000)
+    with start("long.avi", "--save", "out.mp4", "--out", "x.json") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "long.avi: frame 1\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "interrupted\n")
+    assert new_files(folder) == {"long.avi"}
+
+
+@pytest.mark.parametrize("words", [["two.png"] * 300, ["long.avi"]], ids=["images", "video"])
+def test_a_reader_that_goes_away(folder: Path, words: list[str]) -> None:
+    """As with `| head -1`."""
+    make_video("long.avi", 1000)
+    with start(*words, "--save", "out.avi" if len(words) == 1 else "out") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (0, "")
+    assert new_files(folder) <= {"long.avi", "out/two.png", *(f"out/two-{number}.png" for number in range(300))}
+
+
+# -- with other sources ------------------------------------------------------------------------------------------------
+
+
+def test_images_and_videos_of_the_same_name(run: Run, folder: Path) -> None:
+    for place, image in (("a", TWO), ("b", picture())):
+        (folder / place).mkdir()
+        cv2.imwrite(f"{place}/x.png", image)
+        make_video(f"{place}/x.avi", 2)
+    code, _, _ = run("detect", *NET, "a", "b", "a/x.avi", "b/x.avi", "--save", "out", "--labels", "labels")
+    assert code == 0
+    assert {each.name for each in (folder / "out").iterdir()} == {"x.png", "x-2.png", "x.mp4", "x-2.mp4"}
+    assert [len((folder / "labels" / f"{name}.txt").read_text().splitlines()) for name in ("x", "x-2")] == [2, 0]
+    assert {each.stem for each in (folder / "labels").iterdir()} == {"x", "x-2", "x-3_1", "x-3_2", "x-4_1", "x-4_2"}
+
+
+def test_a_video_alone_in_a_folder_that_is_made(run: Run) -> None:
+    make_video("clip.avi", 2)
+    assert run("detect", *NET, "clip.avi", "--save", "new/deep")[0] == 0
+    assert frames_of("new/deep/clip.mp4") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "cannot write `predictions/a.mp4`: "), (["--save", "two.png"], "`two.png` is one file, but there are 2 sources")],
+    ids=str,
+)
+def test_a_folder_for_videos_that_cannot_be_made(run: Run, folder: Path, words: list[str], said: str) -> None:
+    make_video("a.avi", 2)
+    make_video("b.avi", 2)
+    (folder / "predictions").touch()
+    code, out, err = run("detect", *NET, "a.avi", "b.avi", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {said}")
+    assert "\n  help: name a folder" in err
+
+
+def test_a_video_without_frames_is_left_out(run: Run, folder: Path) -> None:
+    (folder / "bad.mjpeg").write_bytes(np.random.default_rng(0).bytes(6000))
+    make_video("clip.avi", 2)
+    code, out, _ = run("detect", *NET, "bad.mjpeg", "clip.avi", "--out", "x.json")
+    assert (code, len(boxes_of(out))) == (1, 2)
+    assert new_files(folder) == {"bad.mjpeg", "clip.avi", "x.json", "predictions/clip.mp4"}
+
+
+def test_the_key_that_ends_it_ends_all_of_it(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(cv2, "imshow", lambda name, _: shown.append(name))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: ord("q"))
+    make_video("clip.avi", 2)
+    code, out, _ = run("detect", *NET, "two.png", "blue.png", "clip.avi", "--show", "--no-save", "--out", "x.json")
+    assert (code, len(shown), boxes_of(out)) == (0, 1, LINES)
+    assert len(json.loads((folder / "x.json").read_text())) == 1
+
+
+def test_interrupting_a_camera_before_its_first_frame(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Camera, "__init__", lambda self, _: setattr(self, "left", 0))
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    assert run("detect", *NET, "0", "--save", "out.mp4")[0] == 130
+    assert new_files(folder) == set()
+
+
+def test_labels_of_a_frame_and_of_an_image_of_its_name(run: Run, folder: Path) -> None:
+    make_video("clip.avi", 2)
+    Path("two.png").rename("clip_1.png")
+    assert run("detect", *NET, "clip.avi", "clip_1.png", "--labels", "labels", "--no-save")[0] == 0
+    assert {each.name for each in (folder / "labels").iterdir()} == {"clip_1.txt", "clip-2_1.txt", "clip-2_2.txt"}
