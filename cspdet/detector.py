@@ -132,7 +132,8 @@ class Detector:
         profile = self.profile(like)
         boxed = (self.graph.net.letter_box or None) if letterbox is None else letterbox
         if not self.trained:
-            warnings.warn("the network has initial weights: what it finds means nothing", WeightsWarning, stacklevel=3)
+            message = "no weights were loaded: unless the network got some since, what it finds means nothing"
+            warnings.warn(message, WeightsWarning, stacklevel=3)
             self.trained = True  # said once
         pictures = [as_pixels(image, exact=profile.scaling == "darknet") for image in images]
         prepared = [prepare(picture, self.graph.input, profile, boxed) for picture in pictures]

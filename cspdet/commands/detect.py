@@ -25,6 +25,7 @@ from cspdet.commands.common import add_dialect, add_size
 from cspdet.commands.job import SWALLOWED, Job
 from cspdet.errors import UsageError
 from cspdet.paths import exists
+from cspdet.preprocess import PROFILES
 from cspdet.sources import expand
 from cspdet.targets import Wanted, plan
 from cspdet.text import printable
@@ -57,7 +58,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     add(
         "--like",
-        choices=["alexeyab", "alexeyab-opencv", "pjreddie", "ultralytics"],
+        choices=[*PROFILES],
         help="program whose preprocessing is used (default: that of the dialect)",
     )
     add("--letterbox", "-letter_box", action="store_true", default=None, help="keep the proportions of images")

@@ -15,7 +15,7 @@ from cspdet.errors import CspdetError, UsageError
 from cspdet.layers.head import Head
 from cspdet.sources import Source
 from cspdet.targets import Target, make_folders
-from cspdet.text import printable
+from cspdet.text import brief, printable
 
 if TYPE_CHECKING:
     from cspdet.detections import Detections
@@ -57,10 +57,10 @@ class Job:
         for word in (each.strip() for group in self.arguments.classes for each in group.split(",") if each.strip()):
             if word in names:
                 numbers.append(names.index(word))
-            elif word.isdecimal() and int(word) < count:
+            elif word.isdecimal() and int(word[:9]) == int(word[-9:]) < count:
                 numbers.append(int(word))
             elif word.isdecimal():
-                raise UsageError(f"there is no class {word}", f"the network has {count}, counted from 0")
+                raise UsageError(f"there is no class {brief(word)}", f"the network has {count}, counted from 0")
             else:
                 near = nearest(word, names)
                 cure = f"did you mean `{near}`?" if near else "use a name of the model, or a number"

@@ -115,6 +115,14 @@ def test_arguments_that_are_wrong(run: Run, folder: Path, words: list[str]) -> N
     assert new_files(folder) == set()
 
 
+def test_a_class_number_of_thousands_of_digits(run: Run) -> None:
+    """Python refuses to convert them."""
+    code, out, err = run("detect", *NET, "two.png", "--classes", "9" * 5000)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: there is no class 9999")
+    assert len(err) < 200
+
+
 @pytest.mark.parametrize("option", ["--out", "--coco", "--csv"])
 @pytest.mark.parametrize(
     ("target", "message"),
