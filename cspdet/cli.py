@@ -23,13 +23,15 @@ COMMANDS: dict[str, str] = {
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",
     "weights": "look into weights files, and convert them",
+    "data": "check annotated images, count them, convert them",
+    "anchors": "fit anchors to the boxes of a data set",
     "trace": "write what every layer puts out",
     "compare": "name the first layer in which two traces differ",
 }
 
 # What fingers know from Darknet and ultralytics.
-_ALIASES = {"predict": "detect", "test": "detect", "demo": "detect"}
-_WITH_VERBS = ("weights",)
+_ALIASES = {"predict": "detect", "test": "detect", "demo": "detect", "calc_anchors": "anchors"}
+_WITH_VERBS = ("weights", "data")
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
 
 _USAGE = "usage: cspdet COMMAND …"

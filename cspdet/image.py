@@ -43,6 +43,16 @@ def read_image(path: str | Path, *, exact: bool = False) -> Pixels:
         UsageError: the file is missing or cannot be read.
         ImageError: it is empty, cut or no image.
     """
+    return decode_image(image_bytes(path), str(path), exact=exact)
+
+
+def image_bytes(path: str | Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        UsageError: the file is missing or cannot be read.
+        ImageError: it is far too large to be an image.
+    """
     path = Path(path)
     try:
         if path.is_dir():
@@ -58,7 +68,7 @@ def read_image(path: str | Path, *, exact: bool = False) -> Pixels:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read `{path}`: {reason.lower()}") from None
-    return decode_image(data, str(path), exact=exact)
+    return data
 
 
 def decode_image(data: bytes, name: str, *, exact: bool = False) -> Pixels:

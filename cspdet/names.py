@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cspdet.cfg.source import Source, read_bytes
 from cspdet.errors import UsageError
@@ -30,18 +31,34 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def read_data(path: str | Path) -> dict[str, str]:
-    """The `key = value` lines of a `.data` file (`option_list.c:read_data_cfg`).
+class Setting(NamedTuple):
+    """A value of a `.data` file, and the line it stands in, counted from 1."""
+
+    value: str
+    line: int
+
+
+def read_settings(path: str | Path) -> dict[str, Setting]:
+    """The `key = value` lines of a `.data` file (`option_list.c:read_data_cfg`). Of a key that is set twice, the first counts.
 
     Raises:
         UsageError: the file is missing or not text.
     """
-    text = _text(path, "a .data file")
-    pairs = (line.split("=", 1) for line in _LINE_END.split(text) if "=" in line and line.strip()[0] not in "#;")
-    found: dict[str, str] = {}
-    for key, value in pairs:
-        found.setdefault(key.strip(), value.strip())
+    found: dict[str, Setting] = {}
+    for number, line in enumerate(_LINE_END.split(_text(path, "a .data file")), 1):
+        if "=" in line and line.strip()[0] not in "#;":
+            key, value = line.split("=", 1)
+            found.setdefault(key.strip(), Setting(value.strip(), number))
     return found
+
+
+def read_data(path: str | Path) -> dict[str, str]:
+    """The same without the lines.
+
+    Raises:
+        UsageError: the file is missing or not text.
+    """
+    return {key: setting.value for key, setting in read_settings(path).items()}
 
 
 def names_of_data(path: str | Path) -> tuple[str, ...]:

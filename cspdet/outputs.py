@@ -65,18 +65,37 @@ def coco_json(results: Sequence[Result]) -> str:
     number, all are numbered as frames. Categories are COCO's own numbers if there are 80 classes of COCO's names, else the
     class counted from 1.
     """
-    endings = [re.search(r"([0-9]+)$", Path(each.name).stem) for each in results]
-    numbers = [int(ending[1][-18:]) for ending in endings if ending]
-    if len(set(numbers)) < len(results):
-        numbers = [each.frame for each in results]
+    numbers = image_numbers([each.name for each in results], [each.frame for each in results])
     rows = []
     for image, (_, _, found) in zip(numbers, results, strict=True):
-        coco = len(found.names) == len(COCO_IDS) and found.names[0] == "person" and found.names[-1] == "toothbrush"
+        categories = category_numbers(found.names)
         for (left, top, right, bottom), confidence, class_id, _ in found:
-            category = COCO_IDS[class_id] if coco else class_id + 1
+            category = categories[class_id] if class_id < len(categories) else class_id + 1
             box = [round(value, 3) for value in (left, top, right - left, bottom - top)]
             rows.append({"image_id": image, "category_id": category, "bbox": box, "score": round(confidence, 6)})
     return json.dumps(rows) + "\n"
+
+
+def image_numbers(names: Sequence[str], otherwise: Sequence[int] = ()) -> list[int]:
+    """COCO's numbers of images: those that their names end in; else `otherwise`, or from 1 on."""
+    return numbers_in(names) or [*otherwise] or [*range(1, len(names) + 1)]
+
+
+def numbers_in(names: Sequence[str]) -> list[int]:
+    """The numbers that images' names end in, as those of COCO's own files do; none if one's does not, or two are equal."""
+    endings = [re.search(r"([0-9]+)$", Path(name).stem) for name in names]
+    numbers = [int(ending[1][-18:]) for ending in endings if ending]
+    return numbers if len(set(numbers)) == len(names) else []
+
+
+def category_numbers(names: Sequence[str]) -> tuple[int, ...]:
+    """COCO's numbers of categories: its own, which have gaps, for its 80 classes; else from 1 on."""
+    return COCO_IDS if is_coco(names) else tuple(range(1, len(names) + 1))
+
+
+def is_coco(names: Sequence[str]) -> bool:
+    """Whether these are COCO's 80 classes, whose numbers in its files are `COCO_IDS`."""
+    return len(names) == len(COCO_IDS) and names[0] == "person" and names[-1] == "toothbrush"
 
 
 def csv_text(results: Sequence[Result]) -> str:

@@ -185,9 +185,10 @@ detection-coords
 """
 
 
-def _explanations() -> dict[str, str]:
+def explanations(text: str) -> dict[str, str]:
+    """Code → what it means, of a text as the one above."""
     found: dict[str, list[str]] = {}
-    for line in _TEXT.strip().splitlines():
+    for line in text.strip().splitlines():
         if line.startswith("    "):
             found[[*found][-1]].append(line.strip())
         elif not line.startswith("--"):
@@ -195,4 +196,4 @@ def _explanations() -> dict[str, str]:
     return {code: " ".join(lines) for code, lines in found.items()}
 
 
-EXPLANATIONS: dict[str, str] = _explanations()
+EXPLANATIONS: dict[str, str] = explanations(_TEXT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from cspdet.cfg.source import Span
 from cspdet.text import counted, printable
@@ -41,6 +41,14 @@ class Diagnostic(NamedTuple):
         """A plain dictionary for `--json`; lines and columns count from 1."""
         found = {"severity": self.severity, "code": self.code, "message": self.message}
         return {**found, **_label_to_json(self.label), "help": self.help, "others": [*map(_label_to_json, self.others)]}
+
+
+class Graded(Protocol):
+    """Whatever has a severity."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
 
 
 class Findings:
@@ -129,7 +137,7 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
     return "\n".join(rows)
 
 
-def count(diagnostics: Iterable[Diagnostic]) -> str:
+def count(diagnostics: Iterable[Graded]) -> str:
     """For example "2 errors, 1 warning"; empty where there is nothing to count."""
     found = [each.severity for each in diagnostics]
     numbers = [(found.count(severity), severity) for severity in SEVERITIES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,3 +123,20 @@ class Span(NamedTuple):
     def __str__(self) -> str:
         line, column = self.source.place(self.start)
         return f"{self.source.path}:{line}:{column}"
+
+
+class Edit(NamedTuple):
+    """A stretch of a source and what is to stand in its place."""
+
+    span: Span
+    text: str
+
+
+def edited(source: Source, edits: Iterable[Edit]) -> str:
+    """The text of a source with edits made; all else stays as it is. No two of them may overlap."""
+    parts, position = [], 0
+    for span, text in sorted(edits, key=lambda edit: edit.span.start):
+        assert position <= span.start
+        parts += [source.text[position : span.start], text]
+        position = span.end
+    return "".join([*parts, source.text[position:]])

@@ -1,4 +1,4 @@
-"""Explain the code of a diagnostic, such as `head-filters`."""
+"""Explain the code of a diagnostic, such as `head-filters`, or of a finding of `cspdet data check`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import inspect
 import textwrap
 from argparse import ArgumentParser, Namespace
 
-from cspdet.cfg.codes import EXPLANATIONS
+from cspdet.cfg import codes
+from cspdet.data import codes as data_codes
 from cspdet.errors import UsageError
 from cspdet.layers.spelling import nearest
 from cspdet.rules import RULES
@@ -21,7 +22,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the explanation."""
-    texts = EXPLANATIONS | {rule.__name__.replace("_", "-"): inspect.cleandoc(rule.__doc__ or "") for rule in RULES}
+    rules = {rule.__name__.replace("_", "-"): inspect.cleandoc(rule.__doc__ or "") for rule in RULES}
+    texts = codes.EXPLANATIONS | rules | data_codes.EXPLANATIONS
     if arguments.code is None:
         print("\n".join(sorted(texts)))
         return 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cspdet.commands.progress import progress
 from cspdet.errors import CspdetError, UsageError
 from cspdet.layers.head import Head
 from cspdet.sources import Source
@@ -95,7 +96,7 @@ class Job:
 
     def look_at_all(self, tasks: Sequence[Task]) -> None:
         """Images, as many at a time as asked for."""
-        with _progress(len(tasks)) as advance:
+        with progress(len(tasks), "detecting") as advance:
             for start in range(0, len(tasks), self.arguments.batch):
                 group = tasks[start : start + self.arguments.batch]
                 if not self.ended:
@@ -159,7 +160,7 @@ class Job:
                 self.leave_out(error)
                 return
             add = stack.enter_context(video_file(target.annotated, video.rate)) if target.annotated else None
-            advance = stack.enter_context(_progress(video.total, "frames", source.name))
+            advance = stack.enter_context(progress(video.total or None, source.name, "frames"))
             try:
                 self.watch_frames(source, target, video, add, advance)
             except KeyboardInterrupt:
@@ -221,24 +222,3 @@ def _say(head: str, found: Detections) -> None:
     from cspdet.outputs import console_lines
 
     print("\n".join([printable(head), *console_lines(found)]), flush=True)
-
-
-@contextmanager
-def _progress(total: int, unit: str = "images", name: str = "") -> Iterator[Any]:
-    """A progress bar, where there is a terminal to show it and more than a moment's work."""
-    if not sys.stderr.isatty() or total == 1 or (not total and not name):
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(name) or "detecting", total=total or None)
-        yield lambda count: bar.advance(task, count)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspdet.cfg.source import LARGEST, Source, Span
+from cspdet.cfg.source import LARGEST, Edit, Source, Span, edited
 from cspdet.errors import UsageError
 
 TEXT = "[net]\nwidth=32 # größe\n"
@@ -113,3 +114,16 @@ def test_a_weights_file_in_place_of_the_cfg(tmp_path: Path) -> None:
         Source.read(path)
     assert "weights" in caught.value.help
     assert caught.value.exit_code == 2
+
+
+@given(any_text, st.lists(st.tuples(st.integers(0, 80), st.integers(1, 9), any_text), max_size=5), st.randoms())
+def test_edits_change_their_places_and_nothing_else(text: str, wanted: list[tuple[int, int, str]], random: Random) -> None:
+    source, edits, expected, position = Source("x", text), [], "", 0
+    for start, length, new in sorted(wanted):
+        start = max(start, position)
+        if start + length <= len(text):
+            edits.append(Edit(Span(source, start, start + length), new))
+            expected += text[position:start] + new
+            position = start + length
+    random.shuffle(edits)
+    assert edited(source, edits) == expected + text[position:]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cspdet.cfg.codes import EXPLANATIONS
+from cspdet.cfg import codes
+from cspdet.data import codes as data_codes
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import REQUIRED, Layer
 from cspdet.rules import RULES
@@ -29,6 +30,7 @@ TOTALS = [
 NET = "[net]\nwidth=32\nheight=16\nchannels=3\n"
 CONV = "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=linear\n"
 
+EXPLANATIONS = codes.EXPLANATIONS | data_codes.EXPLANATIONS
 RULE_TEXTS = {rule.__name__.replace("_", "-"): inspect.cleandoc(rule.__doc__ or "") for rule in RULES}
 
 
@@ -199,6 +201,10 @@ def test_a_section_that_is_not_there(run: Run, name: str, cure: str) -> None:
 
 
 # -- explain --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_code_means_two_things() -> None:
+    assert len({*EXPLANATIONS, *RULE_TEXTS}) == sum(map(len, (codes.EXPLANATIONS, data_codes.EXPLANATIONS, RULE_TEXTS)))
 
 
 def test_all_codes_are_listed(run: Run) -> None:

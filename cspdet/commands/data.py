@@ -1,0 +1,172 @@
+"""Check annotated images, count them, convert them.
+
+cspdet data check X.data                   everything that is wrong with images and labels, and where
+cspdet data stats X.data -o X.png          how much there is of what, as a table and as a chart
+cspdet data convert --from voc VOC2007/ImageSets/Main/trainval.txt --valid VOC2007/ImageSets/Main/test.txt -o voc.data
+cspdet data convert --from coco instances_train2017.json --images images/train2017 -o coco.data
+cspdet data convert --to coco X.data -o instances.json
+
+Exit code of `check`: 0 if there are no errors and no warnings, 1 if there are, 2 if a file cannot be read. Converting writes
+label files where Darknet looks for them, and X.names and the lists beside X.data.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from cspdet.cfg.diagnostic import count
+from cspdet.commands.progress import progress
+from cspdet.data.description import PARTS, read_description
+from cspdet.errors import UsageError
+from cspdet.text import counted, printable
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|stats|convert")
+    check = verbs.add_parser("check", help="everything that is wrong with images and labels, and where")
+    stats = verbs.add_parser("stats", help="how much there is of what")
+    for each in (check, stats):
+        each.add_argument("data", metavar="X.data", help="file that names the lists of images")
+        each.add_argument("--part", choices=PARTS, help="look at this list only (default: both)")
+    check.add_argument("--notes", action="store_true", help="also print notes, which do not count as problems")
+    check.add_argument("--json", action="store_true", help="print JSON, every finding on its own, notes included")
+    stats.add_argument("-o", "--out", metavar="FILE", help="draw a chart: .png, .jpg, .svg or .pdf")
+    stats.add_argument("--json", action="store_true", help="print JSON")
+    _configure_convert(verbs.add_parser("convert", help="Pascal VOC's and COCO's annotations to Darknet's, and back to COCO's"))
+
+
+def _configure_convert(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="voc: XML files, folders of them, or lists in ImageSets/Main; coco: instances files; with --to: X.data",
+    )
+    ways = parser.add_mutually_exclusive_group(required=True)
+    ways.add_argument("--from", dest="origin", choices=("voc", "coco"), help="what the sources are")
+    ways.add_argument("--to", dest="aim", choices=("coco",), help="what to make of X.data")
+    add("-o", "--out", required=True, metavar="FILE", help="the .data file to write; with --to coco, the JSON file")
+    add("--valid", nargs="+", action="extend", metavar="SOURCE", help="sources of the images to validate with")
+    add(
+        "--images",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FOLDER",
+        help="where the images are, if not beside the sources",
+    )
+    add("--names", metavar="FILE", help="the classes to keep, in this order, one name per line (default: all)")
+    add("--difficult", action="store_true", help="voc: write the difficult objects of --valid to a list for `difficult=`")
+    add("--force", action="store_true", help="overwrite files that are there with other content")
+    add("--part", choices=PARTS, default="valid", help="with --to: the list to convert (default: valid)")
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the verb says."""
+    if arguments.verb == "convert":
+        return _to_coco(arguments) if arguments.aim else _to_darknet(arguments)
+    return _check(arguments) if arguments.verb == "check" else _stats(arguments)
+
+
+def _check(arguments: Namespace) -> int:
+    from cspdet.data.doctor import examine, summary
+    from cspdet.data.finding import folded, show
+
+    with ExitStack() as stack:
+
+        def begin(images: int) -> Callable[[int], object]:
+            return stack.enter_context(progress(images, "checking"))
+
+        report = examine(arguments.data, (arguments.part,) if arguments.part else PARTS, begin)
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        shown = [each for each in report.findings if arguments.notes or each.severity != "note"]
+        for group in folded(shown):
+            print(show(group, sys.stdout.isatty()), end="\n\n")
+        hidden = len(report.findings) - len(shown)
+        more = f" ({counted(hidden, 'note')}: --notes)" if hidden else ""
+        print(f"{printable(arguments.data)}: {count(shown) or 'no problems'}; {summary(report)}{more}")
+    return int(any(each.severity != "note" for each in report.findings))
+
+
+def _stats(arguments: Namespace) -> int:
+    from cspdet.data.statistics import collect, facts, table
+
+    if arguments.out:
+        from cspdet.data.chart import check_chart
+
+        check_chart(arguments.out)
+    description = read_description(arguments.data)
+    parts = collect(description, (arguments.part,) if arguments.part else ())
+    if arguments.json:
+        print(json.dumps(facts(description, parts), indent=2, ensure_ascii=False))
+    else:
+        print(table(description, parts))
+    left_out = sum(part.left_out for part in parts)
+    if left_out:
+        print(f"{counted(left_out, 'label')} left out; `cspdet data check {arguments.data}` says why", file=sys.stderr)
+    if arguments.out:
+        from cspdet.data.chart import write_chart
+
+        write_chart(arguments.out, description, parts)
+        print(f"saved: {printable(arguments.out)}", file=sys.stderr)
+    return 0
+
+
+def _to_darknet(arguments: Namespace) -> int:
+    from cspdet.data.coco import read_coco
+    from cspdet.data.conversion import plan
+    from cspdet.data.voc import read_voc
+    from cspdet.names import read_names
+
+    if arguments.difficult and arguments.origin != "voc":
+        raise UsageError("COCO's annotations have no difficult objects", "leave out `--difficult`")
+    names = read_names(arguments.names) if arguments.names else ()
+    read = read_voc if arguments.origin == "voc" else read_coco
+    sources = {"train": arguments.sources, "valid": arguments.valid}
+    parts = {part: read(given, arguments.images) for part, given in sources.items() if given}
+    planned = plan(parts, arguments.out, names, difficult=arguments.difficult, force=arguments.force)
+    with progress(len(planned.files), "writing", "files") as advance:
+        planned.write(advance)
+    for part, (images, objects) in planned.counts.items():
+        print(f"{part}: {counted(images, 'image')}, {counted(objects, 'object')}")
+    _print_remarks(planned.remarks)
+    print(f"saved: {printable(arguments.out)}")
+    return 0
+
+
+def _print_remarks(remarks: Mapping[str, int]) -> None:
+    for what, number in remarks.items():
+        if number:
+            print(f"{what}: {number:,}")
+
+
+def _to_coco(arguments: Namespace) -> int:
+    from cspdet.data.coco import coco_instances
+    from cspdet.files import check_writable, overwrites, real_path
+    from cspdet.outputs import write_text
+    from cspdet.paths import exists
+
+    for name, given in (("--valid", arguments.valid), ("--images", arguments.images), ("--names", arguments.names)):
+        if given:
+            raise UsageError(f"`{name}` has no meaning with `--to coco`", "leave it out")
+    if len(arguments.sources) > 1:
+        raise UsageError(f"{len(arguments.sources)} sources, but `--to coco` takes one", "name one .data file")
+    if real_path(arguments.out) == real_path(arguments.sources[0]):
+        raise overwrites(arguments.out)
+    if exists(arguments.out) and not arguments.force:
+        raise UsageError(f"`{arguments.out}` is there already", "`--force` overwrites it")
+    check_writable(arguments.out)
+    found, left_out = coco_instances(read_description(arguments.sources[0]), arguments.part)
+    write_text(arguments.out, json.dumps(found) + "\n")
+    print(f"{counted(len(found['images']), 'image')}, {counted(len(found['annotations']), 'object')}")
+    _print_remarks({"labels with errors left out": left_out})
+    print(f"saved: {printable(arguments.out)}")
+    return 0

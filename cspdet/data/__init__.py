@@ -1,0 +1,1 @@
+"""Annotated pictures: `.data` files, lists of images, and labels."""

@@ -1,0 +1,180 @@
+"""`.data` files: where the pictures of a data set are, what its classes are called, and where training writes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from cspdet.cfg.diagnostic import Severity
+from cspdet.cfg.number import atoi
+from cspdet.data.finding import Finding
+from cspdet.errors import UsageError
+from cspdet.layers.yolo import LARGEST_CLASSES
+from cspdet.names import Setting, check_names, read_names, read_settings
+from cspdet.paths import exists, first_file, is_folder
+from cspdet.text import brief, counted
+
+# What a data set is divided into, by the names of its lists.
+PARTS = ("train", "valid")
+
+
+class Description(NamedTuple):
+    """What a `.data` file says. Lists that it does not name are None.
+
+    Paths are resolved against the working directory, as Darknet does, else against the file's own folder or that above.
+    """
+
+    path: Path
+    classes: int
+    names: tuple[str, ...]
+    train: Path | None
+    valid: Path | None
+    difficult: Path | None
+    backup: Path
+    # Everything the file says, as written.
+    written: dict[str, str]
+    # The file that the names come from.
+    names_file: Path | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a classifier's classes are called in the paths of its pictures: the lines of `labels=`, else the names.
+
+        Raises:
+            UsageError: there is neither, or `labels=` is not there.
+        """
+        if name := self.written.get("labels"):
+            found = first_file(places(name, self.path))
+            if found is None:
+                raise UsageError(f"`{self.path}` points to `{name}`, which is not there", "put it there, or leave it out")
+            return check_names(read_names(found), self.classes, f"`{found}`")
+        if not self.names:
+            raise UsageError(f"`{self.path}` has neither `labels=` nor `names=`", "name a file with the name of each class")
+        return self.names
+
+    def list_of(self, part: str) -> Path:
+        """The list `train` or `valid`.
+
+        Raises:
+            UsageError: the file names none.
+        """
+        found: Path | None = getattr(self, part)
+        if found is None:
+            raise UsageError(f"`{self.path}` has no `{part}=`", f"add `{part} = path/to/list.txt`, a list of images")
+        return found
+
+    def class_name(self, number: int) -> str:
+        """The name of a class, or its number where it has none."""
+        return self.names[number] if 0 <= number < len(self.names) else str(number)
+
+
+def read_description(path: str | Path) -> Description:
+    """Read a `.data` file (`option_list.c:read_data_cfg`, `detector.c:train_detector`).
+
+    Raises:
+        UsageError: it is missing or not text, a file it names is not there, or its numbers disagree.
+    """
+    description, findings = examine_description(path)
+    for each in findings:
+        if each.severity == "error":
+            raise UsageError(each.message, each.help)
+    return description
+
+
+def examine_description(path: str | Path) -> tuple[Description, list[Finding]]:
+    """What a `.data` file says as far as it can be made out, and what is wrong with it.
+
+    Raises:
+        UsageError: it is missing or not text, or says nothing.
+    """
+    path = Path(path)
+    settings = read_settings(path)
+    if path.suffix == ".cfg":
+        raise UsageError(f"`{path}` is a cfg, not a .data file", "name the file with `train=` and `names=` in it")
+    if not settings:
+        raise UsageError(f"`{path}` says nothing", "write lines such as `classes = 3`, `train = train.txt`, `names = X.names`")
+    reader = _Reader(path, settings)
+    names, names_file = reader.names()
+    classes = reader.classes(names)
+    train, valid, difficult = (reader.file(key, lists=True) for key in (*PARTS, "difficult"))
+    written = {key: setting.value for key, setting in settings.items()}
+    backup = _backup(path, written)
+    return Description(path, classes, names, train, valid, difficult, backup, written, names_file), reader.findings
+
+
+class _Reader:
+    def __init__(self, path: Path, settings: dict[str, Setting]) -> None:
+        self.path = path
+        self.settings = settings
+        self.findings: list[Finding] = []
+
+    def find(self, severity: Severity, code: str, message: str, key: str, label: str = "", cure: str = "") -> None:
+        line = self.settings[key].line if key in self.settings else 1
+        self.findings.append(Finding(severity, code, message, str(self.path), line, label, cure))
+
+    def value(self, key: str) -> str:
+        return self.settings[key].value if key in self.settings else ""
+
+    def file(self, key: str, *, lists: bool = False) -> Path | None:
+        """The file that `key` names; for a list, a folder will do."""
+        name = self.value(key)
+        if not name:
+            return None
+        candidates = places(name, self.path)
+        found = first_file(candidates) or next((each for each in candidates if lists and is_folder(each)), None)
+        if found is None:
+            where = f"the working directory, in `{self.path.parent}` and above"
+            cure = f"put it there, or correct `{key}=`; it is looked for in {where}"
+            message = f"`{self.path}` points to `{brief(name, 120)}`, which is not there"
+            self.find("error", "missing-list" if lists else "missing-names", message, key, "", cure)
+        return found
+
+    def names(self) -> tuple[tuple[str, ...], Path | None]:
+        found = self.file("names")
+        if found is None:
+            return (), None
+        try:
+            return read_names(found), found
+        except UsageError as error:
+            self.find("error", "missing-names", error.message, "names", "", error.help)
+        return (), None
+
+    def classes(self, names: tuple[str, ...]) -> int:
+        """The number of classes; 0 where nothing tells it."""
+        text = self.value("classes")
+        classes, rest = atoi(text) if text else (len(names), "")
+        if not 1 <= classes <= LARGEST_CLASSES:
+            where = (
+                f"`classes={brief(text)}` in `{self.path}`" if text else f"`{self.path}` has neither `classes=` nor `names=`"
+            )
+            what = "no class is left" if classes < 1 else f"more than {LARGEST_CLASSES:,} classes are not possible"
+            # Without names, because these could not be read: that has been said.
+            if text or not self.findings:
+                self.find("error", "no-classes", f"{where}: {what}", "classes", "", "write how many classes there are")
+            return len(names)
+        if rest:
+            message = f"`classes={brief(text)}` in `{self.path}` is read as {classes}"
+            self.find("warning", "odd-classes", message, "classes", "", f"write `classes = {classes}`")
+        if names and len(names) != classes:
+            there, wanted = counted(len(names), "name"), counted(classes, "class", "classes")
+            message = f"`{self.value('names')}` has {there}, `{self.path}` {wanted}"
+            cure = f"write one name per line, or `classes = {len(names)}`"
+            self.find("error", "classes-names", message, "classes", "", cure)
+        return classes
+
+
+def _backup(path: Path, written: dict[str, str]) -> Path:
+    """Where weights go: Darknet's default is `/backup/`, which nobody has."""
+    name = written.get("backup") or "backup"
+    place = Path(name)
+    return place if place.is_absolute() or exists(place) else path.parent / name
+
+
+def places(name: str, beside: Path) -> tuple[Path, ...]:
+    """Where a file that `beside` names may be: in the working directory, in the folder of `beside`, and in that above.
+
+    First as written, then with the slashes of Windows turned.
+    """
+    names = (name, name.replace("\\", "/")) if "\\" in name else (name,)
+    home = beside.parent
+    return tuple(dict.fromkeys(place / each for each in names for place in (Path(), home, home.parent)))

@@ -1,0 +1,155 @@
+"""Pascal VOC's annotations: an XML file for each image."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from xml.parsers import expat
+
+from cspdet.cfg.source import Source, read_bytes
+from cspdet.data.conversion import Annotated, Annotations, Object
+from cspdet.errors import CspdetError, UsageError
+from cspdet.image import SUFFIXES, read_image
+from cspdet.paths import first_file, is_folder
+from cspdet.text import brief
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_LARGEST_DEPTH = 100
+
+
+def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -> Annotations:
+    """The annotations that the sources name; classes are in alphabetical order.
+
+    A source is an XML file, a folder of them, a folder with `Annotations` in it, or a list of names such as
+    `ImageSets/Main/train.txt`. Images are looked for in the folders `images`, else in `JPEGImages` or `images` beside the
+    folder of the XML files, else beside these: under the XML file's name, else under that which it gives.
+
+    Boxes become shares as Darknet's `scripts/voc_label.py` makes them: VOC counts pixels from 1, so left and right both move
+    by one.
+
+    Raises:
+        UsageError: a source is not there, holds no XML files, or none of the images is there.
+        CspdetError: a file is no VOC annotation.
+    """
+    files = dict.fromkeys(file for source in sources for file in _files(Path(source)))
+    remarks: Counter[str] = Counter()
+    found: list[Annotated] = []
+    names: set[str] = set()
+    for file in files:
+        annotated = _read(file, [Path(folder) for folder in images], remarks)
+        if annotated is None:
+            remarks["images that are not there left out"] += 1
+        else:
+            found.append(annotated)
+            names |= {each.name for each in annotated.objects}
+    if not found:
+        raise UsageError(
+            f"none of the images of `{next(iter(files), sources[0])}` and the like is there",
+            "name their folder: `--images FOLDER`",
+        )
+    return Annotations(tuple(found), tuple(sorted(names)), remarks)
+
+
+def _files(source: Path) -> list[Path]:
+    if is_folder(source):
+        folder = source / "Annotations" if is_folder(source / "Annotations") else source
+        found = sorted(folder.glob("*.xml"))
+        if not found:
+            raise UsageError(f"there are no XML files in `{folder}`", "name the folder `Annotations`, or one that holds it")
+        return found
+    if source.suffix.lower() == ".txt":
+        folder = source.absolute().parent.parent.parent / "Annotations"
+        if not is_folder(folder):
+            cure = "it should stand in `ImageSets/Main`, and `Annotations` beside `ImageSets`"
+            raise UsageError(f"`{source}` has no `Annotations` where VOC has them", cure)
+        # In the lists of a single class, 1, 0 or -1 follows the name.
+        text = Source.decode(str(source), read_bytes(source, "a list of names")).text
+        lines = [line.split() for line in text.splitlines() if line.strip()]
+        return [folder / f"{words[0]}.xml" for words in lines if words[1:] != ["-1"]]
+    return [source]
+
+
+def _read(file: Path, folders: Sequence[Path], remarks: Counter[str]) -> Annotated | None:
+    """One file; None where its image is not there."""
+    root = _parse(file)
+    if root.tag != "annotation":
+        raise CspdetError(f"`{file}` is no VOC annotation: it begins with <{brief(root.tag)}>", "name other files")
+    image = _image(file, root, folders)
+    if image is None:
+        return None
+    width, height = (_number(file, root, f"size/{side}", 0) for side in ("width", "height"))
+    if width <= 0 or height <= 0:  # as some programs leave it
+        height, width = read_image(image).shape[:2]
+    objects = []
+    for each in root.iterfind("object"):
+        name = (each.findtext("name") or "").strip()
+        if not name:
+            raise CspdetError(f"`{file}` has an object without a name", "add its <name>")
+        box = each.find("bndbox")
+        if box is None:
+            remarks["objects without a box left out"] += 1
+            continue
+        left, top, right, bottom = (_number(file, box, side) - 1 for side in ("xmin", "ymin", "xmax", "ymax"))
+        shares = (left / width, top / height, right / width, bottom / height)
+        objects.append(Object(name, shares, (each.findtext("difficult") or "").strip() == "1"))
+    return Annotated(image, tuple(objects))
+
+
+def _image(file: Path, root: Element, folders: Sequence[Path]) -> Path | None:
+    home = file.parent
+    places = folders or (home.parent / "JPEGImages", home.parent / "images", home)
+    named = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+    suffixes = dict.fromkeys((Path(named).suffix, ".jpg", *sorted(SUFFIXES)))
+    wanted = [f"{file.stem}{suffix}" for suffix in suffixes if suffix] + [f"{file.stem}.JPG"]
+    return first_file(place / name for name in (*wanted, *([named] if named else [])) for place in places)
+
+
+def _number(file: Path, parent: Element, path: str, default: float | None = None) -> float:
+    text = parent.findtext(path)
+    if text is None and default is not None:
+        return default
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not abs(value) < 1e9:
+        raise CspdetError(f"`{file}`: `{brief((text or '').strip())}` in <{path}> is not a number", "correct it")
+    return value
+
+
+def _parse(file: Path) -> Element:
+    """The tree of an XML file. Entities, which can grow without end or name other files, are refused with their doctype."""
+    from xml.etree.ElementTree import TreeBuilder
+
+    data = read_bytes(file, "an XML file")
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def refuse(*_: object) -> NoReturn:
+        raise CspdetError(f"`{file}` declares a document type, which no VOC annotation does", "remove it")
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _LARGEST_DEPTH:
+            raise CspdetError(f"`{file}` is no VOC annotation: its elements lie more than {_LARGEST_DEPTH} deep")
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise CspdetError(f"`{file}` is not XML: {error}", "is it cut, or something else?") from None
+    return builder.close()
