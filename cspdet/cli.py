@@ -17,6 +17,7 @@ from cspdet.errors import CspdetError, UsageError
 # exit code`.
 COMMANDS: dict[str, str] = {
     "detect": "find objects in images, videos and streams",
+    "map": "say how good a detector is: mean average precision",
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",
     "summary": "print a network's layer table, its BFLOPs and parameters",
@@ -30,7 +31,7 @@ COMMANDS: dict[str, str] = {
 }
 
 # What fingers know from Darknet and ultralytics.
-_ALIASES = {"predict": "detect", "test": "detect", "demo": "detect", "calc_anchors": "anchors"}
+_ALIASES = {"predict": "detect", "test": "detect", "demo": "detect", "val": "map", "calc_anchors": "anchors"}
 _WITH_VERBS = ("weights", "data")
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
 

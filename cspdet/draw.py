@@ -32,14 +32,14 @@ def draw(image: Pixels, found: Detections) -> Pixels:
     thickness = max(1, round(side / 250))
     scale = max(0.4, side / 900)
     for each in found[np.argsort(found.confidence, kind="stable")]:
-        left, top, right, bottom = (_clipped(value, limit) for value, limit in zip(each.xyxy, (width, height) * 2, strict=True))
+        left, top, right, bottom = (clipped(value, limit) for value, limit in zip(each.xyxy, (width, height) * 2, strict=True))
         color = color_of(each.class_id)
         cv2.rectangle(canvas, (left, top), (right, bottom), color, thickness, cv2.LINE_AA)
-        _label(canvas, f"{each.name} {each.confidence:.0%}", (left, top), color, scale, thickness)
+        put_label(canvas, f"{each.name} {each.confidence:.0%}", (left, top), color, scale, thickness)
     return canvas
 
 
-def _label(canvas: Any, text: str, corner: tuple[int, int], color: Color, scale: float, thickness: int) -> None:
+def put_label(canvas: Any, text: str, corner: tuple[int, int], color: Color, scale: float, thickness: int) -> None:
     """Text on a filled ground, above the corner, or below it where the image ends."""
     import cv2
 
@@ -56,6 +56,6 @@ def _label(canvas: Any, text: str, corner: tuple[int, int], color: Color, scale:
     cv2.putText(canvas, text, (left + pad, bottom - base - pad // 2), font, scale, ink, weight, cv2.LINE_AA)
 
 
-def _clipped(value: float, limit: int) -> int:
+def clipped(value: float, limit: int) -> int:
     """A coordinate within the image; boxes may reach beyond it, and not every number fits OpenCV's integers."""
     return int(min(max(value, 0), limit - 1)) if value == value else 0

@@ -14,24 +14,19 @@ annotated picture is written to predictions.jpg, of several into the folder pred
 from __future__ import annotations
 
 import os
-import re
 import sys
-import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cspdet.commands.common import add_dialect, add_size
 from cspdet.commands.job import SWALLOWED, Job
+from cspdet.commands.loading import load_detector, positive, share, sort_files
 from cspdet.errors import UsageError
 from cspdet.paths import exists
 from cspdet.preprocess import PROFILES
 from cspdet.sources import expand
 from cspdet.targets import Wanted, plan
-from cspdet.text import printable
-
-if TYPE_CHECKING:
-    from cspdet.detector import Detector
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -40,12 +35,12 @@ def configure(parser: ArgumentParser) -> None:
     add("files", nargs="*", metavar="FILE", help="cfg, weights, .data and .names files, and sources")
     add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")
     add("--names", "-names", metavar="FILE", help="class names, one per line")
-    add("--thresh", "-thresh", "--conf", type=_share, default=0.25, metavar="T", help="least confidence (default: .25)")
+    add("--thresh", "-thresh", "--conf", type=share, default=0.25, metavar="T", help="least confidence (default: .25)")
     add(
         "--nms",
         "-nms",
         "--iou",
-        type=_share,
+        type=share,
         default=0.45,
         metavar="T",
         help="overlap from which the weaker box is dropped (default: .45)",
@@ -81,7 +76,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     add("--show", action="store_true", help="show the results in a window; q ends")
     add("--quiet", action="store_true", help="print no objects")
-    add("--batch", type=_positive, default=1, metavar="N", help="images at a time (default: 1)")
+    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
     add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
     add("-c", dest="camera", type=_number, metavar="N", help="camera to look through")
     add("-ext_output", action="store_true", help="as Darknet has it; changes nothing: places are always printed")
@@ -123,18 +118,8 @@ def run(arguments: Namespace) -> int:
         tuple(path for path in (arguments.out, arguments.coco, arguments.csv) if path is not None),
     )
     targets = plan(sources, wanted, [*arguments.files, *([arguments.names] if arguments.names else [])])
-    return Job(arguments, [*zip(sources, targets, strict=True)], _load(files, arguments)).run()
-
-
-def _share(text: str) -> float:
-    """The value of an option from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"`{text}` is no number from 0 to 1")
-    return value
+    detector = load_detector(files.cfg, files.weights, files.names, arguments)
+    return Job(arguments, [*zip(sources, targets, strict=True)], detector).run()
 
 
 def _number(text: str) -> int:
@@ -144,43 +129,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
-    """A number from 1."""
-    if not text.isdecimal() or not 0 < int(text[:9]) == int(text[-9:]):
-        raise ArgumentTypeError(f"`{text}` is no number from 1 on")
-    return int(text)
-
-
-_KINDS = {
-    ".cfg": "cfg",
-    ".weights": "weights",
-    ".backup": "weights",
-    ".safetensors": "weights",
-    ".data": "data",
-    ".names": "names",
-}
-
-
-def _is_backbone(word: str) -> bool:
-    """Whether it is named as Darknet names partial weights: `yolov4.conv.137`."""
-    return bool(re.search(r"\.(conv|convlast)\.[0-9]+$", word))
-
-
 def _sorted_out(arguments: Namespace) -> _Files:
     """Which file is what, by its ending."""
     from cspdet.models import DEFAULT, known
     from cspdet.names import names_of_data
 
-    found: dict[str, str] = {}
-    sources: list[str] = []
-    for word in arguments.files:
-        kind = _KINDS.get(Path(word).suffix.lower()) or ("weights" if _is_backbone(word) else None)
-        if kind is None:
-            sources.append(word)
-        elif kind in found:
-            raise UsageError(f"two {kind} files: `{found[kind]}` and `{word}`", "give one")
-        else:
-            found[kind] = word
+    found, sources = sort_files(arguments.files)
     cfg = arguments.model or found.get("cfg")
     if arguments.model and "cfg" in found:
         raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
@@ -201,37 +155,3 @@ def _sorted_out(arguments: Namespace) -> _Files:
     if names is None and "data" in found:
         names = names_of_data(found["data"])
     return _Files(cfg or DEFAULT, found.get("weights"), names, sources)
-
-
-def _load(files: _Files, arguments: Namespace) -> Detector:
-    """The detector; what it has to say is printed in a line each."""
-    from cspdet.detector import load
-
-    device = arguments.device
-    if arguments.gpu is not None and device == "cpu":
-        import torch
-
-        device = f"cuda:{arguments.gpu}" if torch.cuda.is_available() else "cpu"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        detector = load(
-            files.cfg,
-            files.weights,
-            names=files.names,
-            width=arguments.width,
-            height=arguments.height,
-            device=device,
-            dialect=arguments.dialect,
-        )
-    for each in caught if detector.ends_before is None else ():
-        print(printable(f"warning: {each.message}"), file=sys.stderr)
-    if not detector.graph.heads:
-        detector.detect([])  # says so
-    if detector.ends_before is not None:
-        raise UsageError(
-            f"`{files.weights}` is a backbone: it has no weights from layer {detector.ends_before} on",
-            "use the weights of the whole network; backbones are for training",
-        )
-    if not detector.names:
-        print("no class names: give `--names FILE`, or put a `.names` file beside the cfg", file=sys.stderr)
-    return detector

@@ -1,0 +1,102 @@
+"""What commands that run a detector share: files told by their endings, values of options, and loading."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cspdet.errors import UsageError
+from cspdet.text import printable
+
+if TYPE_CHECKING:
+    from cspdet.detector import Detector
+
+_KINDS = {
+    ".cfg": "cfg",
+    ".weights": "weights",
+    ".backup": "weights",
+    ".safetensors": "weights",
+    ".data": "data",
+    ".names": "names",
+}
+
+
+def share(text: str) -> float:
+    """The value of an option from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"`{text}` is no number from 0 to 1")
+    return value
+
+
+def positive(text: str) -> int:
+    """A number from 1."""
+    if not text.isdecimal() or not 0 < int(text[:9]) == int(text[-9:]):
+        raise ArgumentTypeError(f"`{text}` is no number from 1 on")
+    return int(text)
+
+
+def sort_files(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Which file is the cfg, which the weights, the data and the names, by their endings; and all other words.
+
+    Raises:
+        UsageError: there are two of a kind.
+    """
+    found: dict[str, str] = {}
+    others: list[str] = []
+    for word in words:
+        kind = _KINDS.get(Path(word).suffix.lower()) or ("weights" if _is_backbone(word) else None)
+        if kind is None:
+            others.append(word)
+        elif kind in found:
+            raise UsageError(f"two {kind} files: `{found[kind]}` and `{word}`", "give one")
+        else:
+            found[kind] = word
+    return found, others
+
+
+def _is_backbone(word: str) -> bool:
+    """Whether it is named as Darknet names partial weights: `yolov4.conv.137`."""
+    return bool(re.search(r"\.(conv|convlast)\.[0-9]+$", word))
+
+
+def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | None, arguments: Namespace) -> Detector:
+    """The detector; what it has to say is printed in a line each."""
+    from cspdet.detector import load
+
+    device = arguments.device
+    if arguments.gpu is not None and device == "cpu":
+        import torch
+
+        device = f"cuda:{arguments.gpu}" if torch.cuda.is_available() else "cpu"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        detector = load(
+            cfg,
+            weights,
+            names=names,
+            width=arguments.width,
+            height=arguments.height,
+            device=device,
+            dialect=arguments.dialect,
+        )
+    for each in caught if detector.ends_before is None else ():
+        print(printable(f"warning: {each.message}"), file=sys.stderr)
+    if not detector.graph.heads:
+        detector.detect([])  # says so
+    if detector.ends_before is not None:
+        raise UsageError(
+            f"`{weights}` is a backbone: it has no weights from layer {detector.ends_before} on",
+            "use the weights of the whole network; backbones are for training",
+        )
+    if not detector.names:
+        print("no class names: give `--names FILE`, or put a `.names` file beside the cfg", file=sys.stderr)
+    return detector

@@ -1,0 +1,308 @@
+"""Say how good a detector is: mean average precision, by Darknet's rules to the digit, or by those of PASCAL VOC or COCO.
+
+  cspdet map X.data X.cfg X.weights                       as Darknet computes it
+  cspdet detector map X.data X.cfg X.weights -iou_thresh .75 -points 101
+  cspdet map X.data X.cfg X.weights --protocol coco --json map.json --plot curves.png --confusion matrix.png
+  cspdet map X.data X.cfg X.weights --errors 20           draw the 20 images with the most mistakes
+  cspdet map X.data --detections found.json               of a COCO result file, whoever wrote it
+
+Files are told by their endings, so their order does not matter. A picture that cannot be read is left out, with a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cspdet.commands.common import add_dialect, add_size, dialect_of, read_cfg
+from cspdet.commands.loading import load_detector, positive, share, sort_files
+from cspdet.commands.progress import progress
+from cspdet.errors import UsageError
+from cspdet.files import check_writable, overwrites, real_path, unwritable
+from cspdet.layers.head import Head
+from cspdet.paths import exists
+from cspdet.preprocess import PROFILES
+from cspdet.rules import examine
+from cspdet.text import counted, printable
+
+if TYPE_CHECKING:
+    from cspdet.data.description import Description
+    from cspdet.data.pictures import Picture
+    from cspdet.evaluate import Collected, Report
+    from cspdet.evaluate.protocols import Outcome
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help=".data, cfg and weights files")
+    add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")
+    add("--names", "-names", metavar="FILE", help="class names, in place of those of the .data file")
+    add("--part", choices=["valid", "train"], default="valid", help="list of the .data file to use (default: valid)")
+    add("--protocol", choices=["darknet", "voc", "coco"], default="darknet", help="whose rules count (default: darknet)")
+    add(
+        "--iou-thresh",
+        "--iou_thresh",
+        "-iou_thresh",
+        dest="iou_threshold",
+        type=share,
+        default=0.5,
+        metavar="T",
+        help="overlap with an object that makes a detection right (default: .5); for coco, AP is from .50 to .95 anyway",
+    )
+    add(
+        "--points",
+        "-points",
+        type=_points,
+        metavar="N",
+        help="recalls at which precision is averaged: 0 (the area below the curve; default), 11 (default for voc), 101",
+    )
+    add(
+        "--thresh",
+        "-thresh",
+        "--conf",
+        dest="threshold",
+        type=share,
+        default=0.25,
+        metavar="T",
+        help="confidence above which TP, FP and FN are counted (default: .25)",
+    )
+    add("--detections", metavar="FILE", help="COCO result file, in place of cfg and weights")
+    add("--categories", choices=["coco", "1", "0"], help="how that file numbers classes (default: as its numbers suggest)")
+    add("--json", metavar="FILE", help="write all figures as JSON")
+    add("--plot", metavar="FILE.png", help="draw precision over recall")
+    add("--confusion", metavar="FILE.png", help="draw which classes are taken for which")
+    add("--errors", type=positive, metavar="N", help="draw the N images with the most mistakes")
+    add("--errors-dir", "--out", dest="errors_dir", metavar="FOLDER", help="where they go (default: errors)")
+    add("--like", choices=[*PROFILES], help="program whose preprocessing is used (default: that of the dialect)")
+    add("--letterbox", "-letter_box", action="store_true", default=None, help="keep proportions (default: as the cfg says)")
+    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
+    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
+    add("-dont_show", action="store_true", help="as Darknet has it; changes nothing")
+    add("-ext_output", action="store_true", help="as Darknet has it; changes nothing")
+    add("-i", dest="gpu", type=_number, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
+    add_size(parser)
+    add_dialect(parser)
+
+
+class _Files(NamedTuple):
+    """The positional arguments, sorted out; without a cfg, there is a file of detections."""
+
+    data: str
+    cfg: str | None
+    weights: str | None
+
+
+def run(arguments: Namespace) -> int:
+    """Look at all pictures, judge, write."""
+    from cspdet.data.description import read_description
+    from cspdet.data.pictures import read_list
+    from cspdet.evaluate import difficult_labels, judge
+    from cspdet.evaluate.judge import check_arguments, rules_of
+
+    files = _sorted_out(arguments)
+    check_arguments(arguments.protocol, arguments.iou_threshold, arguments.threshold, arguments.points)
+    description = read_description(files.data)
+    pictures = read_list(description.list_of(arguments.part))
+    difficult = {}
+    if description.difficult and arguments.part == "valid":
+        difficult = difficult_labels(description.difficult, pictures)
+    reads = [*arguments.files, arguments.names, arguments.detections, description.list_of(arguments.part)]
+    _check_outputs(arguments, [*reads, *(each.path for each in pictures)])
+    seen, names = _collect(arguments, files, description, pictures, difficult)
+    outcome = rules_of(arguments.protocol)(seen, len(names), arguments.iou_threshold, arguments.threshold)
+    report = judge(
+        seen,
+        names,
+        protocol=arguments.protocol,
+        iou_threshold=arguments.iou_threshold,
+        threshold=arguments.threshold,
+        points=arguments.points,
+        outcome=outcome,
+    )
+    written = _write(arguments, report, seen, outcome, pictures)
+    print(report)
+    if written:
+        print(printable(f"saved: {', '.join(written)}"))
+    return 0
+
+
+def _number(text: str) -> int:
+    """The number of a GPU."""
+    if not text.isdecimal() or len(text) > 9:
+        raise ArgumentTypeError(f"`{text}` is no number of a GPU (or is `-i{text}` misspelt?)")
+    return int(text)
+
+
+def _points(text: str) -> int:
+    """A number of recalls: 0, or from 2 on."""
+    if not text.isdecimal() or len(text) > 6 or int(text) == 1:
+        raise ArgumentTypeError(f"`{text}` is no number of points: 0, or from 2 on, such as 11 and 101")
+    return int(text)
+
+
+def _sorted_out(arguments: Namespace) -> _Files:
+    """Which file is what, by its ending."""
+    from cspdet.models import known
+
+    found, others = sort_files(arguments.files)
+    cfg = arguments.model or found.get("cfg")
+    if arguments.model and "cfg" in found:
+        raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
+    if cfg is None and others and not exists(others[0]) and others[0] in known():
+        cfg = others.pop(0)
+    if others:
+        raise UsageError(
+            f"`{others[0]}` is no .data, cfg or weights file",
+            "images are named in the list that `valid=` of the .data file names",
+        )
+    if "names" in found:
+        arguments.names = arguments.names or found["names"]
+    if "data" not in found:
+        raise UsageError("no .data file, which says where the images are", "`cspdet map X.data X.cfg X.weights`")
+    if arguments.detections is not None:
+        given = cfg or found.get("weights")
+        if given:
+            raise UsageError(f"both a file of detections, `{arguments.detections}`, and a detector, `{given}`", "give one")
+        return _Files(found["data"], None, None)
+    if arguments.categories is not None:
+        raise UsageError("`--categories` is about a file of detections, but there is none", "add `--detections FILE`")
+    if cfg is None:
+        what = f"weights without a cfg: `{found['weights']}`" if "weights" in found else "nothing to evaluate"
+        raise UsageError(what, "`cspdet map X.data X.cfg X.weights`, or `--detections FILE`")
+    if "cfg" in found and "weights" not in found:
+        raise UsageError(f"a cfg without weights: `{found['cfg']}`", "name its weights file")
+    return _Files(found["data"], cfg, found.get("weights"))
+
+
+def _check_outputs(arguments: Namespace, reads: Iterable[str | Path | None]) -> None:
+    """See that everything asked for can be made, before the work."""
+    from cspdet.evaluate.plots import check_plot
+
+    places = [arguments.json, arguments.plot, arguments.confusion]
+    read, written = {real_path(each) for each in reads if each is not None}, set()
+    for place in places:
+        if place is None:
+            continue
+        check_writable(place)
+        if real_path(place) in read:
+            raise overwrites(place)
+        if real_path(place) in written:
+            raise UsageError(f"`{place}` would be written twice", "name two files")
+        written.add(real_path(place))
+    for place in (arguments.plot, arguments.confusion):
+        if place is not None:
+            check_plot(place)
+    if arguments.errors_dir is not None and not arguments.errors:
+        raise UsageError("`--errors-dir` says where, but nothing says how many images", "add `--errors N`")
+    if arguments.errors:
+        arguments.errors_dir = arguments.errors_dir or "errors"
+        try:
+            Path(arguments.errors_dir).mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise unwritable(Path(arguments.errors_dir), error) from None
+        check_writable(Path(arguments.errors_dir) / "1.jpg")
+
+
+def _collect(
+    arguments: Namespace, files: _Files, description: Description, pictures: list[Picture], difficult: dict[int, Path]
+) -> tuple[Collected, tuple[str, ...]]:
+    """What was found and what is there, and the names of the classes."""
+    from cspdet.evaluate import collect
+    from cspdet.evaluate.collect import finder
+    from cspdet.evaluate.results import collect_results, read_results
+
+    names = _names(arguments, description)
+    if files.cfg is None:
+        names = names or tuple(map(str, range(description.classes)))
+        results = read_results(arguments.detections, pictures, names, arguments.categories)
+        if arguments.categories is None:
+            how = "as COCO does" if results.categories == "coco" else f"from {results.categories} on"
+            print(printable(f"`{arguments.detections}` numbers classes {how}; --categories says otherwise"), file=sys.stderr)
+        with progress(len(pictures), "evaluating") as advance:
+            return collect_results(results, pictures, difficult=difficult, advance=advance, warn=_warn), names
+    _check_classes(files.cfg, arguments, description)
+    detector = load_detector(files.cfg, files.weights, names or None, arguments)
+    names = finder(detector).names
+    with progress(len(pictures), "evaluating") as advance:
+        seen = collect(
+            detector,
+            pictures,
+            names,
+            difficult=difficult,
+            batch=arguments.batch,
+            like=arguments.like or "",
+            letterbox=arguments.letterbox,
+            advance=advance,
+            warn=_warn,
+        )
+    return seen, names
+
+
+def _warn(message: str) -> None:
+    print(printable(f"warning: {message}"), file=sys.stderr)
+
+
+def _names(arguments: Namespace, description: Description) -> tuple[str, ...]:
+    """The classes' names, as many as the data has classes; none if nobody says."""
+    from cspdet.names import read_names
+
+    if arguments.names is None:
+        return description.names
+    names = read_names(arguments.names)
+    if len(names) != description.classes:
+        there, wanted = counted(len(names), "name"), counted(description.classes, "class", "classes")
+        raise UsageError(f"`{arguments.names}` has {there}, `{description.path}` {wanted}", "use the names of these classes")
+    return names
+
+
+def _check_classes(cfg: str, arguments: Namespace, description: Description) -> None:
+    """See that heads and data have the same classes. What else is wrong with the cfg, loading it will say."""
+    graph, _ = examine(read_cfg(cfg), dialect_of(arguments))
+    for node in graph.heads if graph else ():
+        if isinstance(node.layer, Head) and node.layer.classes != description.classes:
+            heads, data = (counted(number, "class", "classes") for number in (node.layer.classes, description.classes))
+            raise UsageError(
+                f"`{description.path}` has {data}, but `{cfg}` a head of {heads} (line {node.section.name_span.line})",
+                "name the .data file of the classes that the weights were trained on",
+            )
+
+
+def _write(arguments: Namespace, report: Report, seen: Collected, outcome: Outcome, pictures: list[Picture]) -> list[str]:
+    """Write the files asked for; gives a word about each."""
+    from cspdet.evaluate.confusion import confusion
+    from cspdet.evaluate.plots import plot_confusion, plot_precision
+    from cspdet.outputs import write_text
+
+    names = [each.name for each in report.classes]
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    if arguments.plot is not None:
+        plot_precision(report, arguments.plot)
+    if arguments.confusion is not None:
+        matrix = confusion(seen, len(names), report.iou_threshold, report.threshold)
+        title = f"Confidence above {report.threshold:g}, IoU above {report.iou_threshold:g}"
+        plot_confusion(matrix, names, arguments.confusion, title)
+    written = [each for each in (arguments.json, arguments.plot, arguments.confusion) if each is not None]
+    if arguments.errors:
+        count = _draw_errors(arguments, seen, outcome, names, pictures)
+        written.append(f"{counted(count, 'image')} with mistakes in {arguments.errors_dir}")
+    return written
+
+
+def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names: list[str], pictures: list[Picture]) -> int:
+    """Draw the mistakes in the worst images; gives how many there are."""
+    from cspdet.evaluate.worst import draw_mistakes, worst
+    from cspdet.image import read_image, write_image
+
+    folder, of = Path(arguments.errors_dir), {each.line: each.path for each in pictures}
+    chosen = worst(seen, outcome, arguments.errors)
+    for place, each in enumerate(chosen, 1):
+        path = of[each.image]
+        drawn = draw_mistakes(read_image(path), each, seen, names, path.name)
+        write_image(folder / f"{place:0{len(str(len(chosen)))}}_{path.stem}.jpg", drawn)
+    return len(chosen)

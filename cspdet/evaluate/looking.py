@@ -1,0 +1,177 @@
+"""Look at pictures, and put down what was found and what is there."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cspdet.data.labels import read_labels
+from cspdet.data.pictures import Picture
+from cspdet.detections import Detections
+from cspdet.errors import CspdetError, UsageError
+from cspdet.evaluate.records import Collected, Found, Truth, join, nothing
+from cspdet.image import Pixels, read_image
+from cspdet.text import counted
+
+Say = Callable[[str], None]
+Advance = Callable[[int], object]
+
+# Threads that read images while the detector looks at others, and how many they may be ahead.
+_READERS = 2
+_AHEAD = 4
+
+
+class Look(NamedTuple):
+    """An image that was read."""
+
+    picture: Picture
+    pixels: Pixels
+
+
+def say(message: str) -> None:
+    """Warn as Python does."""
+    warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def ignore(_: int) -> None:
+    """Show no progress."""
+
+
+def look_at(
+    find: Callable[[Sequence[Look]], Sequence[Detections]],
+    pictures: Sequence[Picture],
+    classes: int,
+    *,
+    difficult: Mapping[int, Path] | None,
+    batch: int,
+    exact: bool,
+    advance: Advance,
+    warn: Say,
+) -> Collected:
+    """What `collect` does, for what needs to know the pictures, too; `find` looks at `batch` of them at a time."""
+    numbers = [each.line for each in pictures]
+    if len({*numbers}) < len(numbers):
+        twice = next(number for number in numbers if numbers.count(number) > 1)
+        raise UsageError(
+            f"several pictures have the number {twice}", "number those of several lists anew: `picture._replace(line=…)`"
+        )
+    notes = _Notes(classes, difficult or {}, warn)
+    group: list[Look] = []
+
+    def settle() -> None:
+        found = find(group)
+        if len(found) != len(group):
+            there, wanted = counted(len(found), "result"), counted(len(group), "image")
+            raise UsageError(f"the detector gave {there} for {wanted}", "it must give one for each")
+        for look, each in zip(group, found, strict=True):
+            notes.add(look, each)
+        advance(len(group))
+        group.clear()
+
+    for picture, pixels in _read_ahead(pictures, exact, batch + _AHEAD):
+        if isinstance(pixels, CspdetError):
+            notes.skip(picture, pixels)
+            advance(1)
+            continue
+        group.append(Look(picture, pixels))
+        if len(group) == batch:
+            settle()
+    if group:
+        settle()
+    return notes.collected()
+
+
+def _read(picture: Picture, exact: bool) -> Pixels | CspdetError:
+    try:
+        return read_image(picture.path, exact=exact)
+    except CspdetError as error:
+        return error
+
+
+def _read_ahead(pictures: Sequence[Picture], exact: bool, ahead: int) -> Iterator[tuple[Picture, Pixels | CspdetError]]:
+    """Each picture in turn, decoded in other threads."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting: deque[tuple[Picture, Future[Pixels | CspdetError]]] = deque()
+        for picture in pictures:
+            waiting.append((picture, pool.submit(_read, picture, exact)))
+            if len(waiting) > ahead:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+
+class _Notes:
+    """What is put down, picture by picture."""
+
+    def __init__(self, classes: int, difficult: Mapping[int, Path], warn: Say) -> None:
+        self.classes = classes
+        self.difficult = difficult
+        self.warn = warn
+        self.parts: list[Collected] = []
+        self.skipped: list[int] = []
+        # Where labels are missing, and what is wrong with others.
+        self.missing: list[Path] = []
+        self.faults: list[str] = []
+
+    def skip(self, picture: Picture, error: CspdetError) -> None:
+        """Leave out a picture that cannot be read."""
+        self.warn(f"{error.message}: left out")
+        self.skipped.append(picture.line)
+
+    def add(self, look: Look, found: Detections) -> None:
+        """One picture: what was found and what is there."""
+        height, width = look.pixels.shape[:2]
+        number = look.picture.line
+        if len(found) and not 0 <= int(found.class_id.min()) <= int(found.class_id.max()) < self.classes:
+            odd = next(int(each) for each in found.class_id if not 0 <= each < self.classes)
+            raise UsageError(f"the detector finds class {odd}; there are {self.classes}, counted from 0")
+        boxes = np.divide(found.xywh, np.array([width, height, width, height], np.float32), dtype=np.float32)
+        truth = self.labels(look.picture.labels)
+        rows = np.concatenate([truth, self.labels(self.difficult[number])]) if number in self.difficult else truth
+        self.parts.append(
+            Collected(
+                np.array([number], np.int64),
+                np.array([(width, height)], np.int64),
+                Found(np.full(len(found), number, np.int64), found.class_id, boxes, found.confidence),
+                Truth(
+                    np.full(len(rows), number, np.int64),
+                    rows[:, 0].astype(np.int64),
+                    rows[:, 1:],
+                    np.arange(len(rows)) >= len(truth),
+                ),
+                nothing().skipped,
+            )
+        )
+
+    def labels(self, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """The labels that can be used: (n, 5) of class, centre x, y, width, height."""
+        there = read_labels(path)
+        for fault in there.faults:
+            if fault.code == "missing-labels":
+                self.missing.append(path)
+            else:
+                self.faults.append(f"`{path}`{f', line {fault.line}' if fault.line else ''}: {fault.message}")
+        good = (there.rows[:, 0] >= 0) & (there.rows[:, 0] < self.classes)
+        for row in np.flatnonzero(~good):
+            odd = f"class {there.rows[row, 0]:.0f}; there are {self.classes}, counted from 0"
+            self.faults.append(f"`{path}`, line {there.lines[row]}: {odd}")
+        return there.rows[good]
+
+    def collected(self) -> Collected:
+        """All of it, after a word about labels."""
+        if self.missing:
+            there = (
+                f"{len(self.missing):,} of {counted(len(self.parts), 'image')} {'has' if len(self.missing) == 1 else 'have'}"
+            )
+            self.warn(f"{there} no label file, such as `{self.missing[0]}`: nothing is expected there")
+        if self.faults:
+            more = f" (and {len(self.faults) - 1:,} more labels)" if len(self.faults) > 1 else ""
+            self.warn(f"{self.faults[0]}: left out{more}")
+        return join([*self.parts, nothing(self.skipped)])

@@ -1,0 +1,261 @@
+"""`cspdet map`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+import cspdet
+from cspdet.data.pictures import read_list
+from cspdet.evaluate import evaluate
+from tests.evaluate.material import PICTURES, write_set
+from tests.test_detector import write_network
+
+Run = Callable[..., tuple[int, str, str]]
+
+NET = ("colours.cfg", "colours.weights")
+CALL = ("map", "set/set.data", *NET)
+MEAN = " mean average precision (mAP@0.50) = 0.388889, or 38.89 %"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a network, and an annotated set."""
+    write_network(tmp_path)
+    write_set(tmp_path / "set", PICTURES)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def figures(run: Run, *words: object) -> dict[str, Any]:
+    code, _, err = run(*words, "--json", "map.json")
+    assert code == 0, err
+    return dict(json.loads(Path("map.json").read_text()))
+
+
+def test_what_is_printed(run: Run) -> None:
+    code, out, err = run(*CALL)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[1].split() == ["red", "3", "66.67", "%", "2", "0", "1", "100.00", "%", "66.67", "%"]
+    assert " for conf_thresh = 0.25, TP = 3, FP = 1, FN = 2, average IoU = 75.00 %" in lines
+    assert MEAN in lines
+    assert not Path("errors").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("detector", "map", "set/set.data", *NET, "-iou_thresh", ".5", "-points", "0", "-thresh", ".25", "-letter_box"),
+        ("map", NET[1], NET[0], "set/set.data", "--iou-thresh", "0.5", "--points", "0", "--thresh", "0.25"),
+        ("darknet", "detector", "map", "set/set.data", *NET, "-dont_show", "-ext_output", "-i", "0"),
+        ("val", "set/set.data", "--iou_thresh", ".5", *NET, "--batch", "2"),
+    ],
+    ids=" ".join,
+)
+def test_spellings(run: Run, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert MEAN in out.splitlines()
+
+
+def test_options_reach_the_figures(run: Run) -> None:
+    plain = figures(run, *CALL)
+    detector = cspdet.load(*NET)
+    pictures = read_list("set/valid.txt")
+    assert plain == json.loads(json.dumps(evaluate(detector, pictures).to_json()))
+    for words, options in (
+        (("-points", "11"), {"points": 11}),
+        (("-points", "101", "-iou_thresh", "1"), {"points": 101, "iou_threshold": 1.0}),
+        (("--protocol", "voc"), {"protocol": "voc"}),
+        (("-thresh", "1"), {"threshold": 1.0}),
+    ):
+        expected: Any = evaluate(detector, pictures, **options).to_json()  # type: ignore[arg-type]
+        there = figures(run, *CALL, *words)
+        assert there == json.loads(json.dumps(expected))
+        assert there != plain
+
+
+def test_coco(run: Run) -> None:
+    pytest.importorskip("pycocotools")
+    there = figures(run, *CALL, "--protocol", "coco")
+    assert there["coco"]["AP"] == there["map"] == pytest.approx((2 / 3 + 1 / 2) / 2, abs=0.01)
+    code, _, err = run(*CALL, "--protocol", "coco", "--points", "11")
+    assert (code, err.splitlines()[0]) == (2, "error: `points` is 11; coco always has 101")
+
+
+def test_another_part_and_other_names(run: Run) -> None:
+    Path("set/train.txt").write_text("images/red1.png\n")
+    Path("set/set.data").write_text(Path("set/set.data").read_text() + "train = train.txt\n")
+    Path("x.names").write_text("x\ny\nz\n")
+    there = figures(run, *CALL, "--part", "train", "--names", "x.names")
+    assert (there["images"], [each["name"] for each in there["classes"]]) == (1, ["x", "y", "z"])
+    assert [each["name"] for each in figures(run, *CALL, "x.names")["classes"]] == ["x", "y", "z"]
+
+
+def test_names_are_not_needed(run: Run) -> None:
+    Path("set/set.data").write_text("classes = 3\nvalid = valid.txt\n")
+    assert [each["name"] for each in figures(run, *CALL)["classes"]] == ["red", "green", "blue"]
+    Path("colours.names").unlink()
+    assert [each["name"] for each in figures(run, *CALL)["classes"]] == ["0", "1", "2"]
+
+
+def test_difficult_objects(run: Run) -> None:
+    Path("set/labels/hard.txt").write_text("1 0.125 0.125 0.25 0.25\n")
+    Path("set/difficult.txt").write_text("images/none.jpg\nimages/hard.jpg\nimages/none.jpg\n")
+    Path("set/set.data").write_text(Path("set/set.data").read_text() + "difficult = difficult.txt\ntrain = valid.txt\n")
+    assert (figures(run, *CALL)["detections"], figures(run, *CALL, "--part", "train")["detections"]) == (3, 4)
+    assert (figures(run, *CALL, "--protocol", "voc")["fp"], figures(run, *CALL)["fp"]) == (0, 1)
+
+
+def test_plots(run: Run) -> None:
+    pytest.importorskip("matplotlib")
+    code, out, err = run(*CALL, "--plot", "curves.png", "--confusion", "matrix.png")
+    assert (code, err, out.splitlines()[-1]) == (0, "", "saved: curves.png, matrix.png")
+    for name in ("curves.png", "matrix.png"):
+        assert cv2.imread(name) is not None
+
+
+@pytest.mark.parametrize(("option", "place"), [(None, "errors"), ("--errors-dir", "a/b"), ("--out", "worst")])
+def test_errors(run: Run, option: str | None, place: str) -> None:
+    code, out, err = run(*CALL, "--errors", "5", *([option, place] if option else []))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"saved: 2 images with mistakes in {place}"
+    # The one with two mistakes comes first; where all is right, there is nothing to see.
+    assert sorted(each.name for each in Path(place).iterdir()) == ["1_mixed2.jpg", "2_red1.jpg"]
+    drawn = cv2.imread(f"{place}/1_mixed2.jpg")
+    assert drawn is not None
+    assert drawn.shape == (52 + 320, 480, 3)
+    run(*CALL, "--errors", "1", "--out", "one")
+    assert [each.name for each in Path("one").iterdir()] == ["1_mixed2.jpg"]
+
+
+def test_a_picture_that_cannot_be_read(run: Run) -> None:
+    Path("set/images/mixed2.png").write_bytes(b"no picture")
+    code, out, err = run(*CALL)
+    path = Path("set/images/mixed2.png")
+    assert code == 0
+    assert err.splitlines() == [f"warning: `{path}` is not an image that OpenCV can decode: left out"]
+    assert out.splitlines()[-1] == " 1 of 3 images could not be read: left out, and with them the objects in them"
+    for each in Path("set/images").iterdir():
+        each.write_bytes(b"")
+    code, out, err = run(*CALL)
+    assert (code, out) == (2, "")
+    assert "error: none of the 3 images could be read, so there is nothing to evaluate" in err
+
+
+def test_detections(run: Run) -> None:
+    """What `cspdet detect` found, judged later, is the same."""
+    code, _, err = run("detect", *NET, "set/images", "--coco", "found.json", "--thresh", ".005", "--no-save", "--quiet")
+    assert (code, err) == (0, "")
+    code, out, err = run("map", "set/set.data", "--detections", "found.json", "--json", "later.json")
+    assert (code, err) == (0, "`found.json` numbers classes from 1 on; --categories says otherwise\n")
+    assert MEAN in out.splitlines()
+    now, later = figures(run, *CALL), json.loads(Path("later.json").read_text())
+    assert later == now
+    code, _, err = run("map", "set/set.data", "--detections", "found.json", "--categories", "0")
+    assert (code, err.splitlines()[0]) == (
+        1,
+        "error: `found.json` has the category_id 3, but the classes are 3 classes, counted from 0",
+    )
+    assert run("map", "set/set.data", "--detections", "found.json", "--categories", "1")[2] == ""
+
+
+def change(path: str, old: str, new: str) -> None:
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+
+
+def test_classes_of_another_set(run: Run) -> None:
+    Path("set/set.names").write_text("a\nb\n")
+    change("set/set.data", "classes = 3", "classes = 2")
+    code, out, err = run(*CALL)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: `set/set.data` has 2 classes, but `colours.cfg` a head of 3 classes (line 12)"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("map",), "no .data file, which says where the images are"),
+        (("map", *NET), "no .data file, which says where the images are"),
+        (("map", "set/set.data"), "nothing to evaluate"),
+        (("map", "set/set.data", NET[1]), "weights without a cfg: `colours.weights`"),
+        (("map", "set/set.data", NET[0]), "a cfg without weights: `colours.cfg`"),
+        (("map", "set/none.data", *NET), "no such file: `set/none.data`"),
+        ((*CALL, "dog.jpg"), "`dog.jpg` is no .data, cfg or weights file"),
+        ((*CALL, "set/set.data"), "two data files: `set/set.data` and `set/set.data`"),
+        ((*CALL, "--part", "train"), "`set/set.data` has no `train=`"),
+        ((*CALL, "--model", "yolov4"), "both a model, `yolov4`, and a cfg file, `colours.cfg`"),
+        ((*CALL, "--detections", "x.json"), "both a file of detections, `x.json`, and a detector, `colours.cfg`"),
+        ((*CALL, "--categories", "0"), "`--categories` is about a file of detections, but there is none"),
+        (("map", "set/set.data", "--detections", "x.json"), "no such file: `x.json`"),
+        ((*CALL, "--names", "short.names"), "`short.names` has 1 name, `set/set.data` 3 classes"),
+        (
+            (*CALL, "--points", "1"),
+            "argument --points/-points: `1` is no number of points: 0, or from 2 on, such as 11 and 101",
+        ),
+        ((*CALL, "-thresh", "2"), "argument --thresh/-thresh/--conf: `2` is no number from 0 to 1"),
+        ((*CALL, "-iou_tresh", ".5"), "argument -i: `ou_tresh` is no number of a GPU (or is `-iou_tresh` misspelt?)"),
+        ((*CALL, "--json", "none/map.json"), "cannot write `none/map.json`: no such file or directory"),
+        ((*CALL, "--json", "set"), "cannot write `set`: it is a directory"),
+        ((*CALL, "--json", "set/set.data"), "cannot write `set/set.data`: it is one of the files that are read"),
+        ((*CALL, "--json", "./set/valid.txt"), "cannot write `./set/valid.txt`: it is one of the files that are read"),
+        (
+            (*CALL, "--plot", "set/images/red1.png"),
+            "cannot write `set/images/red1.png`: it is one of the files that are read",
+        ),
+        ((*CALL, "--plot", "x.png", "--confusion", "./x.png"), "`./x.png` would be written twice"),
+        ((*CALL, "--plot", "x.txt"), "cannot write `x.txt`: `.txt` is no format of plots"),
+        ((*CALL, "--errors", "3", "--errors-dir", "short.names"), "cannot write `short.names`: file exists"),
+        ((*CALL, "--out", "x"), "`--errors-dir` says where, but nothing says how many images"),
+        ((*CALL, "--errors", "0"), "argument --errors: `0` is no number from 1 on"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_wrong_calls(run: Run, words: tuple[str, ...], message: str) -> None:
+    pytest.importorskip("matplotlib")
+    Path("short.names").write_text("x\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == f"error: {message}"
+    # Nothing is left behind, and nothing was overwritten.
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_no_objects(run: Run) -> None:
+    for each in Path("set/labels").iterdir():
+        each.write_text("")
+    code, out, err = run(*CALL)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: the labels of 3 images hold no object, so there is nothing to evaluate"
+
+
+def test_weights_of_another_network(run: Run) -> None:
+    Path("colours.weights").write_bytes(b"\0" * 40)
+    code, out, err = run(*CALL)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: `colours.weights` does not fit `colours.cfg`")
+
+
+def test_a_cfg_that_is_broken(run: Run) -> None:
+    change("colours.cfg", "filters=8", "filters=9")
+    code, out, err = run(*CALL)
+    assert (code, out) == (1, "")
+    assert "reads 8 channels, not 9" in err
+
+
+def test_progress_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    code, _, err = run(*CALL)
+    assert code == 0
+    assert "evaluating" in err
