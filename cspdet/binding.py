@@ -11,7 +11,7 @@ from cspdet.cfg.source import Span
 from cspdet.cfg.syntax import Entry, Section
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import REQUIRED, Layer, Option, Problem
-from cspdet.layers.option import shown
+from cspdet.layers.option import OWN, shown
 from cspdet.layers.spelling import nearest
 from cspdet.text import brief
 
@@ -46,7 +46,7 @@ class _Binder:
             option = self.kind.options.get(key)
             if option is None:
                 self.report_unknown(entry, entries)
-            elif option.known_to and self.dialect.name not in option.known_to:
+            elif self.foreign(option):
                 self.report_foreign(entry, option)
             else:
                 value, problems = self.value(entry, option)
@@ -61,6 +61,12 @@ class _Binder:
         layer = self.kind(index, self.dialect, values)
         layer.refused = frozenset(refused)
         return layer
+
+    def foreign(self, option: Option) -> bool:
+        """Whether the dialect's program does not know the option, so that it does not count."""
+        if option.known_to == OWN:
+            return self.dialect.strict
+        return bool(option.known_to) and self.dialect.name not in option.known_to
 
     def value(self, entry: Entry, option: Option) -> tuple[Any, list[Problem]]:
         value, problems = option.parse(entry.value, "" if self.dialect.comments else entry.comment)
@@ -99,11 +105,12 @@ class _Binder:
             )
 
     def report_foreign(self, entry: Entry, option: Option) -> None:
-        home = DIALECTS[option.known_to[0]]
-        others = f"only {home.title} knows" if len(option.known_to) == 1 else f"{self.dialect.title} does not know"
+        home = DIALECTS.get(option.known_to[0])
+        title = home.title if home else option.known_to[0]
+        others = f"only {title} knows" if len(option.known_to) == 1 else f"{self.dialect.title} does not know"
         message = f"{others} `{entry.key}` in `{self.title}`"
         label = f"{self.dialect.title} {'refuses the file' if self.dialect.strict else 'ignores it'}"
-        cure = f"say `--dialect {home.name}` if the cfg was made for that"
+        cure = f"say `--dialect {home.name}` if the cfg was made for that" if home else "remove it, or choose another dialect"
         self.report(self.severity, "foreign-option", message, entry.key_span, label, cure)
 
     def report_unknown(self, entry: Entry, entries: dict[str, list[Entry]]) -> None:

@@ -13,6 +13,7 @@ from cspdet.errors import UsageError
 from cspdet.graph import Graph, Node, place
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import Layer, Problem, Shape, attribute
+from cspdet.layers.head import Head
 from cspdet.layers.net import Net
 from cspdet.layers.option import LARGEST_SIDE
 from cspdet.layers.route import Route
@@ -154,6 +155,8 @@ class _Builder(Findings):
         layer = bind(kind, section, index, self.dialect, self)
         if isinstance(layer, WithTree):
             layer.find_tree(Path(self.document.source.path))
+        if isinstance(layer, Head):
+            layer.find_map(Path(self.document.source.path))
         self.check_references(layer, section)
         if self.errors > errors:
             return None

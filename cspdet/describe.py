@@ -56,7 +56,7 @@ def all_layers() -> str:
 def one_layer(layer: type[Layer]) -> str:
     """Everything about a section type: what it does, which programs know it, and its options."""
     names = " or ".join(f"[{name}]" for name in layer.names)
-    homes = [DIALECTS[name].title if name in DIALECTS else name for name in layer.known_to]
+    homes = [_home(name) for name in layer.known_to]
     known = "every Darknet" if len(homes) == len(DIALECTS) else ", ".join(homes)
     own = {name: each for name, each in layer.options.items() if Layer.options.get(name) is not each}
     parts = [names, "", inspect.cleandoc(layer.__doc__ or ""), "", f"Known to: {known}"]
@@ -91,7 +91,7 @@ def _option_lines(each: Option) -> Iterator[str]:
     if each.at_least is not None:
         facts.append(f"at least {each.at_least:g}")
     if len(each.known_to) == 1:
-        facts.append(f"{DIALECTS[each.known_to[0]].title} only")
+        facts.append(f"{_home(each.known_to[0])} only")
     elif each.known_to:
         facts.append(f"unknown to {', '.join(DIALECTS[name].title for name in DIALECTS if name not in each.known_to)}")
     remark = f" ({', '.join(facts)})" if facts else ""
@@ -100,6 +100,11 @@ def _option_lines(each: Option) -> Iterator[str]:
         yield from (f"  {'':28}   {name:34} {about}" for name, about in each.choices.items())
     elif each.choices:
         yield f"  {'':28}   one of: {', '.join(each.choices)}"
+
+
+def _home(name: str) -> str:
+    """Whose a section or an option is: a dialect's program, or cspdet itself."""
+    return DIALECTS[name].title if name in DIALECTS else name
 
 
 def _summary(layer: type[Layer]) -> str:

@@ -80,7 +80,12 @@ class Graph(NamedTuple):
     @property
     def heads(self) -> tuple[Node, ...]:
         """The detection heads, in order."""
-        return tuple(node for node in self.nodes if node.layer.is_head)
+        return tuple(node for node in self.nodes if node.layer.is_head and not node.layer.is_auxiliary)
+
+    @property
+    def auxiliary_heads(self) -> tuple[Node, ...]:
+        """The heads that only training needs, in order."""
+        return tuple(node for node in self.nodes if node.layer.is_head and node.layer.is_auxiliary)
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -94,6 +99,11 @@ class Graph(NamedTuple):
         while last > 0 and self.nodes[last].layer.names[0] == "cost":
             last -= 1
         return (last,)
+
+    @property
+    def auxiliary_outputs(self) -> tuple[int, ...]:
+        """The nodes that the auxiliary heads read."""
+        return tuple(head.sources[0] for head in self.auxiliary_heads)
 
     @property
     def operations(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ class LayerModule(nn.Module):
     def __init__(self, node: Node) -> None:
         super().__init__()
         self.layer: Layer = node.layer
+        # Whether gradients end here, and whether it computes in float32 under autocast too. Training sets them.
+        self.ends_gradients = False
+        self.precise = False
         for name, part in node.layer.parts(*node.inputs).items():
             if isinstance(part, nn.Module):
                 self.add_module(name, part)
@@ -30,7 +33,11 @@ class LayerModule(nn.Module):
 
     def forward(self, *inputs: Tensor, parts: LayerModule | None = None) -> Tensor:
         """What Darknet's `output` of the layer holds. `parts` is the module whose weights are used, if not its own."""
-        return self.layer.forward(parts or self, *inputs)
+        if self.precise:
+            with torch.autocast(inputs[0].device.type, enabled=False):
+                return self.layer.forward(parts or self, *(each.float() for each in inputs))
+        output = self.layer.forward(parts or self, *inputs)
+        return output.detach() if self.ends_gradients else output
 
     def extra_repr(self) -> str:
         """The section's name and the options that were given."""
@@ -57,14 +64,8 @@ class Network(nn.Module):
         self.graph = graph
         with torch.device("meta"):
             self.layers = nn.ModuleList(LayerModule(node) for node in graph.nodes)
-        outputs = graph.outputs
-        # The last node needed, and for each node those whose outputs nobody reads any more once it has run.
-        last_use = {source: node.index for node in graph.nodes for source in (node.index, *node.sources)}
-        self._end = max(outputs) + 1
-        self._spent = [
-            tuple(source for source, last in last_use.items() if last == node.index and source >= 0 and source not in outputs)
-            for node in graph.nodes
-        ]
+        self._steps = _steps(graph, graph.outputs)
+        self._training_steps = _steps(graph, graph.outputs + graph.auxiliary_outputs)
         self._restore_buffers()
         if not empty:
             self.load_arrays({})
@@ -94,15 +95,19 @@ class Network(nn.Module):
                 state[key] = value
         self.load_state_dict(state, assign=True)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, C, H, W), or (N, inputs) → the raw outputs, one tensor for each of `graph.outputs`."""
+    def forward(self, x: Tensor, *, auxiliary: bool = False) -> list[Tensor]:
+        """(N, C, H, W), or (N, inputs) → the raw outputs, one tensor for each of `graph.outputs`.
+
+        With `auxiliary`, those of `graph.auxiliary_outputs` follow; otherwise, layers that only they need do not run.
+        """
         # oneDNN and cuDNN convolve in this order; in any other, they hold a second copy of input and output meanwhile.
         outputs: dict[int, Tensor] = {-1: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x}
-        for node, module, spent in zip(self.graph.nodes[: self._end], self.layers, self._spent, strict=False):
-            outputs[node.index] = self._run(node, module, outputs)
+        for node, spent in self._training_steps if auxiliary else self._steps:
+            outputs[node.index] = self._run(node, self.layers[node.index], outputs)
             for index in spent:
                 del outputs[index]
-        return [outputs[index].contiguous() for index in self.graph.outputs]
+        wanted = self.graph.outputs + (self.graph.auxiliary_outputs if auxiliary else ())
+        return [outputs[index].contiguous() for index in wanted]
 
     @torch.no_grad()
     def trace(self, x: Tensor) -> list[Tensor]:
@@ -136,6 +141,20 @@ class Network(nn.Module):
         for module in self.layers:
             for name, buffer in [*module.named_buffers(recurse=False)]:
                 setattr(module, name, torch.zeros(buffer.shape))
+
+
+def _steps(graph: Graph, outputs: Collection[int]) -> list[tuple[Node, tuple[int, ...]]]:
+    """The nodes that the outputs need, each with those whose outputs nobody reads any more once it has run."""
+    needed = {*outputs}
+    for node in reversed(graph.nodes):
+        if node.index in needed:
+            needed.update(node.sources)
+    nodes = [node for node in graph.nodes if node.index in needed]
+    spent: dict[int, list[int]] = {node.index: [] for node in nodes}
+    for source, last in {source: node.index for node in nodes for source in node.sources}.items():
+        if source >= 0 and source not in outputs:
+            spent[last].append(source)
+    return [(node, tuple(spent[node.index])) for node in nodes]
 
 
 def _initialise(value: Tensor, array: Array, generator: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from cspdet.cfg.diagnostic import Diagnostic, Label, Severity, in_order
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
 from cspdet.cfg.source import Source
 from cspdet.errors import CfgError, UsageError
-from cspdet.graph import LARGEST_STRIDE, Graph
+from cspdet.graph import LARGEST_STRIDE, Graph, Node
 from cspdet.layers.convolutional import Convolutional
 from cspdet.layers.gru import Gru
 from cspdet.layers.head import Head
@@ -91,6 +91,18 @@ def shared_weights(graph: Graph) -> Iterator[Diagnostic]:
             message = f"layer {owner.index} has no weights of its own: it uses those of layer {owner.shares}"
             yield Diagnostic("error", "shared-weights", message, Label(span), (), f"write `share_index={owner.shares}`")
             continue
+        form = next((name for name in ("rep", "implicit") if getattr(owner.layer, name)), None)
+        if form:
+            message = f"layer {owner.index} is trained with `{form}=1`: meanwhile, it has no weights that others could use"
+            yield Diagnostic(
+                "error",
+                "shared-weights",
+                message,
+                Label(span),
+                tuple(owner.labels((form, ""))),
+                f"remove `{form}` or `share_index`",
+            )
+            continue
         own, other = node.layer.block(node.inputs[0]), owner.layer.block(owner.inputs[0])
         pairs = {
             "size": (own.size, other.size),
@@ -156,6 +168,78 @@ def head_anchors(graph: Graph) -> Iterator[Diagnostic]:
         named = ", ".join(map(str, unused[:9]))
         message = f"no head uses {'anchor' if len(unused) == 1 else 'anchors'} {named}"
         yield Diagnostic("note", "head-anchors", message, Label(last.place("mask")), (), "name every anchor in one `mask`")
+
+
+def auxiliary_heads(graph: Graph) -> Iterator[Diagnostic]:
+    """An auxiliary head learns from the truths that its lead head is given, box for box, so the two must be alike.
+
+    Only `assigner=simota` knows auxiliary heads. Darknet knows none: it ignores `aux` and takes the boxes of such a head as
+    well, so write its sections last, and give Darknet a cfg without them.
+    """
+    nodes = {node.index: node for node in graph.nodes}
+    led: dict[int, int] = {}
+    for node in graph.auxiliary_heads:
+        head = node.layer
+        assert isinstance(head, Yolo)
+        if not head.lead:
+            message, cure = "an auxiliary head without a lead", "name its lead head: `lead=…`"
+            yield Diagnostic("error", "auxiliary-heads", message, Label(node.place("aux")), (), cure)
+            continue
+        lead = nodes.get(head.lead.resolve(node.index)[0])
+        if lead is None:
+            continue  # it is in error itself
+        first = lead.layer
+        others = (Label(lead.section.name_span, "here it is"),)
+        place = Label(node.place("lead"))
+        if not isinstance(first, Yolo) or first.aux:
+            what = "an auxiliary head itself" if isinstance(first, Yolo) else f"`[{lead.name}]`"
+            message = f"layer {lead.index}, the lead of this head, is {what}"
+            yield Diagnostic("error", "auxiliary-heads", message, place, others, "name a `[yolo]` head that detects")
+            continue
+        for each, whose in ((node, "an auxiliary head"), (lead, "the lead of an auxiliary head")):
+            if isinstance(each.layer, Yolo) and each.layer.assigner != "simota":
+                message, cure = f"{whose} with `assigner={each.layer.assigner}`", "write `assigner=simota`"
+                span = each.place("assigner")
+                yield Diagnostic("error", "auxiliary-heads", message, Label(span), (), cure)
+        for name, what, theirs, own in (
+            ("classes", "classes", str(first.classes), str(head.classes)),
+            ("mask" if "mask" in head.given else "anchors", "anchors", _anchors(first), _anchors(head)),
+            ("lead", "pixels", _pixels(lead), _pixels(node)),
+        ):
+            if theirs != own:
+                message = f"the {what} of an auxiliary head are not its lead's: {own} here, {theirs} there"
+                span = node.place(name)
+                yield Diagnostic("error", "auxiliary-heads", message, Label(span), others, "make both alike")
+        if lead.index in led:
+            message = f"layer {lead.index} is the lead of layer {led[lead.index]} already"
+            yield Diagnostic("error", "auxiliary-heads", message, place, others, "give each lead one auxiliary head")
+        led[lead.index] = node.index
+
+
+def joint_heads(graph: Graph) -> Iterator[Diagnostic]:
+    """`assigner=simota` shares out the truths among all heads at once, so the heads must agree on how.
+
+    A head with another assigner is trained beside them as if it were alone; `topk` counts for all heads together.
+    """
+    heads = [(node, node.layer) for node in graph.heads if isinstance(node.layer, Yolo)]
+    groups = (heads, [(node, node.layer) for node in graph.auxiliary_heads if isinstance(node.layer, Yolo)])
+    for group, name in ((groups[0], "assigner"), (groups[0], "topk"), (groups[1], "topk")):
+        for node, head in group[1:]:
+            first_node, first = group[0]
+            if getattr(head, name) == getattr(first, name) or (name == "topk" and "darknet" in (head.assigner, first.assigner)):
+                continue
+            consequence = "the first head's counts" if name == "topk" else "each kind is trained as if it were alone"
+            others = tuple(first_node.labels((name, "here")))
+            message, label = f"the heads have different `{name}`", Label(node.place(name), consequence)
+            yield Diagnostic("warning", "joint-heads", message, label, others, f"give every head the same `{name}`")
+
+
+def _pixels(node: Node) -> str:
+    return f"{node.inputs[0].width}x{node.inputs[0].height}"
+
+
+def _anchors(head: Yolo) -> str:
+    return ", ".join("{:g}x{:g}".format(*head.anchor(number)) for number in head.used)
 
 
 def input_multiple(graph: Graph) -> Iterator[Diagnostic]:
@@ -252,6 +336,8 @@ RULES: tuple[Rule, ...] = (
     shared_weights,
     head_classes,
     head_anchors,
+    auxiliary_heads,
+    joint_heads,
     input_multiple,
     mosaic_letterbox,
     gate_order,

@@ -52,6 +52,8 @@ def option(node: Node, name: str) -> object:
 
 # Rule, severity, a cfg that it must speak of, and its nearest neighbour, that it must not.
 SHARED = conv(filters=4) + conv(filters=4, size=3, pad=1) + conv(filters=4, size=3, pad=1, activation="leaky", share_index=1)
+LEAD = conv(filters=6) + yolo(1, assigner="simota")
+AUXILIARY = LEAD + conv(filters=6) + yolo(1, assigner="simota", aux=1, lead=1)
 PAIRS = [
     ("head_filters", "error", conv(filters=17) + yolo(1, "0,1,2", 3), conv(filters=18) + yolo(1, "0,1,2", 3)),
     ("head_filters", "error", conv(filters=18) + yolo(1, "0,1", 2), conv(filters=12) + yolo(1, "0,1", 2)),
@@ -76,6 +78,7 @@ PAIRS = [
     ("head_filters", "error", yolo(1), conv(filters=6) + yolo(1)),
     ("shared_weights", "error", SHARED.replace("filters=4", "filters=5", 1), SHARED),
     ("shared_weights", "error", SHARED.replace("size=3", "size=5", 1), SHARED),
+    ("shared_weights", "error", SHARED.replace("size=3", "rep=1\nsize=3", 1), SHARED),
     ("shared_weights", "warning", SHARED.replace("share_index", "batch_normalize=1\nshare_index"), SHARED),
     (
         "head_classes",
@@ -89,6 +92,16 @@ PAIRS = [
         "note",
         conv(filters=6) + yolo(1, "0", 3) + conv(filters=6) + yolo(1, "1", 3),
         conv(filters=6) + yolo(1, "0", 2) + conv(filters=6) + yolo(1, "1", 2),
+    ),
+    ("auxiliary_heads", "error", AUXILIARY.replace("lead=1", ""), AUXILIARY),
+    ("auxiliary_heads", "error", AUXILIARY.replace("lead=1", "lead=-1"), AUXILIARY.replace("lead=1", "lead=-2")),
+    ("auxiliary_heads", "error", LEAD + section("maxpool", stride=2) + AUXILIARY[len(LEAD) :], AUXILIARY),
+    ("joint_heads", "warning", LEAD + conv(filters=6) + yolo(1), LEAD + conv(filters=6) + yolo(1, assigner="simota")),
+    (
+        "joint_heads",
+        "warning",
+        LEAD + conv(filters=6) + yolo(1, assigner="simota", topk=5),
+        LEAD + conv(filters=6) + yolo(1, assigner="simota"),
     ),
     (
         "input_multiple",

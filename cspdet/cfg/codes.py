@@ -124,6 +124,9 @@ uneven-pixel
     downwards.
 one-deformation
     Darknet deforms kernels in one way at a time.
+training-form
+    `rep=1` trains a convolution as a sum of branches, `implicit=1` one with two learnt constants. Weights are saved as those
+    of an ordinary convolution that computes the same, so there must be one.
 antialiased-size
     With `antialiasing`, the stride is moved into a blur behind the layer. Darknet's table and its own bookkeeping keep
     the size before the blur, so that a [route] or [shortcut] to the layer reads past its output. cspdet uses the real
@@ -175,6 +178,8 @@ anchors-odd
 anchors-num
     `num` says how many anchors there are in `anchors`, over all heads. Darknet reads `num` pairs and makes missing ones
     half a pixel large.
+neighbour-cells
+    YOLOv7 takes as candidates the cell of a truth's centre, the nearer one of each pair of its neighbours, or all four.
 counters-classes
     `counters_per_class` has one number for each class; Darknet refuses to load the file otherwise.
 bad-tree

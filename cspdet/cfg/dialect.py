@@ -24,6 +24,8 @@ class Dialect(NamedTuple):
     # Batch normalisation: (x - mean) / sqrt(variance + epsilon), or / (sqrt(variance) + epsilon).
     epsilon: float = 1e-5
     epsilon_outside_root: bool = False
+    # Share of new statistics that batch normalisation takes in at a step of training; 0: as AlexeyAB's.
+    statistics_rate: float = 0.0
     # `.weights` order of recurrent layers: pjreddie stores a GRU's state gates first and an LSTM's gates as i, f, o, g.
     pjreddie_gates: bool = False
     # The heads' `region` output is box-major at AlexeyAB, channel-major at pjreddie.
@@ -38,6 +40,7 @@ PJREDDIE = Dialect(
     "pjreddie's Darknet",
     epsilon=1e-6,
     epsilon_outside_root=True,
+    statistics_rate=0.01,
     pjreddie_gates=True,
     region_box_major=False,
     letterbox=True,

@@ -94,12 +94,12 @@ class Layer:
     skips_scales: ClassVar[bool] = False
 
     # The options that `parse_network_cfg_custom` reads for every section.
-    clip: float = option(0.0, "limit of a weight's change in one step", training=True)
-    onlyforward: bool = option(False, "no backward pass through this layer", training=True)
-    dont_update: bool = option(False, "keep these weights as they are", training=True)
-    burnin_update: int = option(0, "update the weights only during (2: only after) the burn-in", training=True)
+    clip: float = option(0.0, "weights are kept within ± this", training=True)
+    onlyforward: bool = option(False, "no gradient passes through this layer", training=True)
+    dont_update: int = option(0, "keep these weights as they are up to this step", training=True)
+    burnin_update: int = option(0, "keep these weights as they are for so many times the burn-in", training=True)
     stopbackward: int = option(0, "the backward pass ends here", training=True)
-    train_only_bn: bool = option(False, "train nothing but batch normalisation up to here", training=True)
+    train_only_bn: bool = option(False, "of this layer, only the statistics of batch normalisation change", training=True)
     dontload: bool = option(False, "skip this layer in the weights file: it keeps its initial weights")
     dontloadscales: bool = option(False, "read no scales, means and variances from the weights file")
     learning_rate: float = option(1.0, "factor on the net's learning rate", training=True)
@@ -130,6 +130,11 @@ class Layer:
         self.refused: frozenset[str] = frozenset()
         for name, each in self.options.items():
             setattr(self, attribute(name), values.get(name, each.default))
+
+    @property
+    def is_auxiliary(self) -> bool:
+        """Whether it is a head for training only, whose boxes are no detections."""
+        return False
 
     # -- what the graph asks ------------------------------------------------------------------------------------------
     # Most layers read one shape, some two, some any number. `Any` here lets each say in its own signature which it is.

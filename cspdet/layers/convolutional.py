@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, OneSource, Problem, Shape, fits_kernel, option
 from cspdet.layers.block import Convolution, padded
-from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, NOT_PJREDDIE
+from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, NOT_PJREDDIE, OWN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +20,9 @@ class Convolutional(Layer, names=("convolutional", "conv")):
     """A 2-D convolution, then batch normalisation if asked for, then an activation.
 
     With `antialiasing` the convolution runs with stride 1 and a fixed blur follows with the real stride. `xnor` computes with
-    the signs of inputs and weights, as `detector test` does after it has folded the batch normalisation.
-    Source: `convolutional_layer.c`.
+    the signs of inputs and weights, as `detector test` does after it has folded the batch normalisation. `rep` and `implicit`
+    are forms for training, which are folded into an ordinary convolution when weights are saved.
+    Source: `convolutional_layer.c`; RepVGG, 2101.03697, and YOLOv7, 2207.02696, section 4.1; YOLOR, 2105.04206.
     """
 
     skips_scales = True
@@ -70,6 +71,18 @@ class Convolutional(Layer, names=("convolutional", "conv")):
     dot: float = option(0.0, "penalty for kernels that point the same way", training=True)
     stream: int = option(-1, "CUDA stream", training=True)
     wait_stream: int = option(-1, "CUDA stream to wait for", training=True)
+    rep: bool = option(
+        False,
+        "train with a 1x1 convolution beside the kernel, and the input itself where no residual or concatenation has it",
+        training=True,
+        known_to=OWN,
+    )
+    implicit: bool = option(
+        False,
+        "train with a constant added to each input channel, and one that multiplies each filter",
+        training=True,
+        known_to=OWN,
+    )
 
     @property
     def normalized(self) -> bool:
@@ -119,6 +132,8 @@ class Convolutional(Layer, names=("convolutional", "conv")):
             yield from fits_kernel(x, left.height, left.width)
         if self.size == 1:
             yield from self._check_pixel(block)
+        if self.rep or self.implicit:
+            yield from self._check_form(block)
         if sum((self.sway, self.rotate, self.stretch, self.stretch_sway)) > 1:
             yield Problem("one-deformation", "sway", "only one of `sway`, `rotate`, `stretch`, `stretch_sway` can be used")
         if self.antialiasing:
@@ -135,6 +150,25 @@ class Convolutional(Layer, names=("convolutional", "conv")):
             message = f"a 1x1 convolution with `stride_y={block.stride[0]}` but `stride_x=1`"
             consequence = "Darknet's CPU code does not skip the rows; here they are skipped, as on its GPUs"
             yield Problem("uneven-pixel", "stride_y", message, "use the same step in both directions", "warning", consequence)
+
+    def _check_form(self, block: Convolution) -> Iterator[Problem]:
+        """Forms for training must have an ordinary convolution that computes the same."""
+        name = "rep" if self.rep else "implicit"
+        if self.rep and self.implicit:
+            message, cure = "`rep=1` with `implicit=1`", "keep one of them"
+        elif self.xnor or self.share_index:
+            message, cure = f"`{name}=1` with `{'xnor' if self.xnor else 'share_index'}`", f"remove `{name}`"
+        elif self.rep and (block.size % 2 == 0 or block.size == 1 or block.padding != block.size // 2):
+            message = f"`rep=1` with a kernel of {block.size}x{block.size} and padding {block.padding}"
+            cure = "the 1x1 convolution must lie at the kernel's middle: use `size=3` with `pad=1`"
+        elif self.implicit and (block.size > 1 or block.padding):
+            message = f"`implicit=1` with a kernel of {block.size}x{block.size}"
+            cure = "use `size=1`: at a border, padding has no constant to add to"
+        elif self.implicit and block.normalized:
+            message, cure = "`implicit=1` with batch normalisation, which has constants of its own", "remove one of them"
+        else:
+            return
+        yield Problem("training-form", name, message, cure)
 
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (filters, H', W')."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Shape, option
+from cspdet.layers.option import OWN
 from cspdet.layers.yolo import Yolo
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class GaussianYolo(Yolo, names=("Gaussian_yolo",), known_to=("alexeyab", "hank-a
         fallback="default",
     )
     yolo_point: str = option("center", "point of the box that lies in the cell", choices=tuple(POINTS), fallback="center")
+    assigner: str = option("darknet", "what assigns truths to boxes", choices=("darknet",), training=True, known_to=OWN)
     uc_normalizer: float = option(1.0, "factor on the deviations' loss", training=True)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cspdet.layers.base import Layer, Shape
+from cspdet.layers.class_map import read_map
+from cspdet.paths import file_near
 from cspdet.text import counted
 
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ class Head(Layer):
     entries: ClassVar[int] = 5
 
     classes: int
+    # What the file that `map` names makes of the labels' classes; None without such a file.
+    class_map: tuple[int, ...] | None = None
+
+    def find_map(self, cfg: Path) -> None:
+        """Read the class map, if the head has one; `cfg` is the file that names it. Only training needs it."""
+        path = file_near(name, cfg) if (name := getattr(self, "map", "")) else None
+        self.class_map = read_map(path) if path else None
 
     @property
     def anchor_count(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cspdet.layers.base import Layer, Problem, Shape, option
-from cspdet.layers.option import LARGEST_SIDE
+from cspdet.layers.option import LARGEST_SIDE, OWN
 
 POLICIES = ("constant", "steps", "step", "exp", "poly", "sigmoid", "random", "sgdr")
 
@@ -49,6 +49,14 @@ class Net(Layer, names=("net", "network"), common=False):
     B2: float = option(0.999, "second Adam rate", training=True)
     eps: float = option(0.000001, "Adam epsilon", training=True)
     ema_alpha: float = option(0.0, "keep a moving average of the weights with this rate", training=True)
+    ema_decay: float = option(
+        0.0,
+        "keep a moving average of the weights at every step, and write that",
+        at_least=0,
+        at_most=1,
+        training=True,
+        known_to=OWN,
+    )
     loss_scale: float = option(1.0, "factor on the loss, for half precision", training=True)
     label_smooth_eps: float = option(0.0, "label smoothing", training=True)
     try_fix_nan: bool = option(False, "replace NaN weights during training", training=True)
@@ -68,6 +76,9 @@ class Net(Layer, names=("net", "network"), common=False):
     resize_step: int = option(32, "step between the sizes of multi-scale training", training=True)
     mosaic: int = option(0, "join four images into one", training=True)
     mosaic_bound: int = option(0, "limit the parts of a mosaic by their objects", training=True)
+    least_visible: float = option(
+        0.0, "share of a box that must be seen for it to count", at_least=0, at_most=1, training=True, known_to=OWN
+    )
     mixup: int = option(0, "blend two images", training=True)
     cutmix: int = option(0, "paste a part of another image in (classifiers)", training=True)
 

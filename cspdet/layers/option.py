@@ -60,6 +60,10 @@ REQUIRED = Required()
 # Options that AlexeyAB's Darknet brought, and those that followed it know.
 NOT_PJREDDIE = ("alexeyab", "hank-ai", "pytorch")
 
+# Options of cspdet's own. They count in every dialect; of the other programs, strict ones refuse the file and all others go on
+# without them.
+OWN = ("cspdet",)
+
 
 class Option:
     """One option. `kind` is the annotation it was declared with.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cspdet.layers.base import OneSource, Problem, Shape, option
 from cspdet.layers.head import Head
-from cspdet.layers.option import NOT_PJREDDIE
+from cspdet.layers.option import NOT_PJREDDIE, OWN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 LOSSES = ("mse", "iou", "giou", "diou", "ciou")
 OVERLAPS = ("iou", "giou", "diou", "ciou")
+ASSIGNERS = {
+    "darknet": "the anchor whose shape is nearest, in the cell of the truth's centre",
+    "simota": "over all heads at once, as many as fit well and at the least cost, as YOLOv7 is trained",
+}
 LARGEST_CLASSES = 100_000
 LARGEST_ANCHORS = 1_000
 
@@ -27,7 +31,12 @@ class Yolo(Head, names=("yolo",)):
 
     A cell's box is centred at (cell + scale_x_y σ(t) - (scale_x_y - 1) / 2) / map and is anchor e^t large; with `new_coords`,
     the convolution before has the logistic activation already, and boxes are anchor (2 t)² large.
-    Source: `yolo_layer.c`.
+
+    An auxiliary head (`aux=1`) is trained beside its lead and detects nothing; detection does not compute what only it needs.
+    Darknet knows no such heads and takes its boxes as well. Where the auxiliary sections are the last, the weights of the
+    layers before them are a weights file for the cfg without them. With `assigner=simota`, an `iou_normalizer`,
+    `obj_normalizer` or `cls_normalizer` that is not given is YOLOv7's.
+    Source: `yolo_layer.c`; for `assigner=simota` and auxiliary heads, YOLOv7, 2207.02696.
     """
 
     classes: int = option(20, "number of classes", at_least=1, at_most=LARGEST_CLASSES)
@@ -57,9 +66,42 @@ class Yolo(Head, names=("yolo",)):
     cls_normalizer: float = option(1.0, "factor on the class loss", training=True)
     delta_normalizer: float = option(1.0, "factor on all gradients", training=True)
     max_delta: float = option(float("inf"), "largest gradient", training=True)
+    gradient: str = option(
+        "darknet", "`exact`: the loss's true gradient", choices=("darknet", "exact"), training=True, known_to=OWN
+    )
     objectness_smooth: bool = option(False, "train the objectness towards the overlap", training=True)
     label_smooth_eps: float = option(0.0, "label smoothing", training=True)
     focal_loss: bool = option(False, "focal loss of the classes", training=True)
+    assigner: str = option("darknet", "what assigns truths to boxes", choices=ASSIGNERS, training=True, known_to=OWN)
+    topk: int | None = option(
+        None,
+        "`simota`: the overlaps of this many boxes sum up to how many a truth gets; 10, or 20 with auxiliary heads",
+        at_least=1,
+        training=True,
+        known_to=OWN,
+    )
+    neighbours: int | None = option(
+        None,
+        "`simota`: candidate cells per truth: 1 its own, 3 and the two nearest, 5 and all four; 3, or 5 in an auxiliary head",
+        at_least=1,
+        at_most=5,
+        training=True,
+        known_to=OWN,
+    )
+    anchor_t: float = option(
+        4.0,
+        "`simota`: a truth's sides and those of a candidate's anchor differ by less than this factor",
+        at_least=1,
+        training=True,
+        known_to=OWN,
+    )
+    aux: bool = option(False, "an auxiliary head, for training only; Darknet takes it for a head", training=True, known_to=OWN)
+    lead: OneSource = option(
+        OneSource(), "the head whose predictions assign the truths of this auxiliary head", training=True, known_to=OWN
+    )
+    loss_weight: float = option(
+        1.0, "factor on the head's loss with `simota`; .25 is usual in an auxiliary head", training=True, known_to=OWN
+    )
     counters_per_class: tuple[int, ...] = option((), "number of objects of each class, to balance them", training=True)
     jitter: float = option(0.2, "largest random shift of the image's edges", training=True)
     resize: float = option(1.0, "largest random scale of the image", training=True)
@@ -82,6 +124,11 @@ class Yolo(Head, names=("yolo",)):
     def anchor_count(self) -> int:
         """Boxes per cell."""
         return len(self.used)
+
+    @property
+    def is_auxiliary(self) -> bool:
+        """Whether it is a head for training only."""
+        return self.aux
 
     @property
     def suppression(self) -> tuple[Literal["default", "greedynms", "diounms", "cornersnms"], float]:
@@ -136,6 +183,9 @@ class Yolo(Head, names=("yolo",)):
                 "warning",
                 consequence,
             )
+        if self.neighbours in (2, 4):
+            message = f"`neighbours={self.neighbours}`: cells left and right, above and below a truth go together"
+            yield Problem("neighbour-cells", "neighbours", message, "use 1, 3 or 5")
         if self.counters_per_class and len(self.counters_per_class) != self.classes:
             message = f"{len(self.counters_per_class)} `counters_per_class` for {self.classes} classes"
             yield Problem(
