@@ -17,6 +17,7 @@ from cspdet.errors import CspdetError, UsageError
 # exit code`.
 COMMANDS: dict[str, str] = {
     "detect": "find objects in images, videos and streams",
+    "train": "train a network on labelled images",
     "map": "say how good a detector is: mean average precision",
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",

@@ -256,7 +256,7 @@ def load(
         )
         warnings.warn(f"{loud[0].label.span}: {loud[0].message}{more}", CfgWarning, stacklevel=2)
     detector.names = _names(graph, names, model.names, Path(model.cfg), Path(weights) if weights is not None else None)
-    detector.network.to(_device(device))
+    detector.network.to(usable_device(device))
     return detector
 
 
@@ -320,7 +320,12 @@ def _names(
     return check_names(names, classes, f"`{path}`") if classes else names
 
 
-def _device(name: str) -> Any:
+def usable_device(name: str) -> Any:
+    """The `torch.device` of that name.
+
+    Raises:
+        UsageError: there is none, or it cannot be used.
+    """
     import torch
 
     try:

@@ -1,0 +1,88 @@
+"""Several processes that train together, as `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as group
+
+from cspdet.errors import UsageError
+
+
+class Team(NamedTuple):
+    """This process's place among those that train together; rank 0 is the one that writes."""
+
+    rank: int = 0
+    size: int = 1
+    # Its place among those of its machine, which is its GPU.
+    local: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def share(self, jobs: Sequence[Any]) -> Sequence[Any]:
+        """This process's part of a mini-batch, or of anything else."""
+        each = len(jobs) // self.size
+        return jobs[self.rank * each : (self.rank + 1) * each]
+
+    def gather(self, value: Any) -> list[Any]:
+        """What every process has, in order of rank; any object that can be pickled."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        group.all_gather_object(found, value)
+        return found
+
+    def agree(self, value: bool) -> bool:
+        """Whether it holds for any process."""
+        return any(self.gather(value)) if self.size > 1 else value
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Team]:
+    """The team that `torchrun` put this process into; a team of one without it.
+
+    Raises:
+        UsageError: the environment speaks of several processes, but not which of them this one is.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team()
+        return
+    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        cure = "start it with `torchrun`, or clear `WORLD_SIZE`"
+        raise UsageError(f"`WORLD_SIZE` is set in the environment, but not `{missing[0]}`", cure)
+    local = int(os.environ["LOCAL_RANK"])
+    if device.startswith("cuda"):
+        # What gathers objects uses the present GPU.
+        torch.cuda.set_device(device_of(device, Team(0, 2, local)))
+    group.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Team(group.get_rank(), group.get_world_size(), local)
+    except RuntimeError as error:
+        if not re.search(r"[Cc]onnection|peer|[Tt]imed out|Broken pipe|gloo|NCCL", str(error)):
+            raise
+        raise UsageError("another process of the team ended", "its own message says why") from None
+    finally:
+        group.destroy_process_group()
+
+
+def device_of(name: str, team: Team) -> torch.device:
+    """Where this process computes: of several GPUs, its own; `name` may list them, as in `cuda:0,2`."""
+    kind, _, numbers = name.partition(":")
+    if kind == "cuda" and team.size > 1:
+        listed = [each.strip() for each in numbers.split(",") if each.strip()]
+        if len(listed) > 1:
+            return torch.device(f"cuda:{listed[team.local % len(listed)]}")
+        return torch.device(f"cuda:{team.local}")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device `{name}`", "one of: cpu, cuda, cuda:1, …") from None

@@ -1,0 +1,485 @@
+"""Training a detector: steps, averages, checkpoints, and what is written when."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cspdet.errors import UsageError, WeightsError
+from cspdet.graph import Graph
+from cspdet.layers.base import Shape
+from cspdet.layers.recurrent import Recurrent
+from cspdet.network import Network, as_array
+from cspdet.rules import examine
+from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, schedule
+from cspdet.train.average import Average, DarknetAverage
+from cspdet.train.chart import draw
+from cspdet.train.jobs import Jobs
+from cspdet.train.loader import Batch, batches
+from cspdet.train.log import Log, Row
+from cspdet.train.losses.base import Loss, Progress
+from cspdet.train.processes import Team
+from cspdet.train.tasks import Task
+from cspdet.weights.codec import Header, layout, write
+
+# A loss that stays this many times above the best average, for so many steps, has diverged.
+_DIVERGED, _PATIENCE = 50, 100
+# Steps between two times that processes ask each other whether to stop.
+_AGREE_EVERY = 10
+# Steps whose sizes are looked at before training begins.
+_LOOKED_AT = 5000
+# The share of training after which blocks are dropped at their full size.
+_RAMP = 0.85
+
+
+class Settings(NamedTuple):
+    """What the cfg does not say."""
+
+    backup: Path
+    name: str
+    seed: int = 0
+    workers: int = 2
+    device: str = "cpu"
+    # Compute in bfloat16 where that is enough; None: on GPUs.
+    mixed: bool | None = None
+    compiled: bool = False
+    save_every: int = 100
+    keep_every: int = 1000
+    # Steps between evaluations; 0: as Darknet has it.
+    score_every: int = 0
+    tensorboard: bool = False
+
+
+# Mean average precision of a network, evaluated by all processes of the team together.
+Score = Callable[[Network], float]
+
+
+class Trainer:
+    """A network in training. After each `step`, `save` and `resume` go on from there as if nothing had happened."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        network: Network,
+        task: Task,
+        settings: Settings,
+        team: Team | None = None,
+        *,
+        seen: int = 0,
+        score: Score | None = None,
+    ) -> None:
+        """Train `network`, of `graph`, for `task`.
+
+        Args:
+            graph: the network's graph, whose [net] is the recipe.
+            network: with the weights to start from.
+            task: what it is trained for, with the pictures.
+            settings: what the cfg does not say.
+            team: the processes that train together.
+            seen: images that the weights were trained on already; training starts at the step after them.
+            score: evaluates a network; None: nothing is evaluated.
+
+        Raises:
+            UsageError: the cfg says nothing that can be trained, or not for this team.
+        """
+        self.graph, self.task, self.settings, self.team, self.score = graph, task, settings, team or Team(), score
+        net = graph.net
+        if net.max_batches < 1:
+            message = (
+                f"`max_batches` of `{graph.source.path}` is {'absent' if 'max_batches' not in net.given else net.max_batches}"
+            )
+            raise UsageError(message, "write into `[net]` how many steps to train")
+        if net.learning_rate < 0 or net.momentum < 0 or net.decay < 0:
+            raise UsageError(f"`learning_rate`, `momentum` or `decay` of `{graph.source.path}` is below 0", "see `[net]`")
+        if graph.input.channels not in (1, 3):
+            message = f"the network reads {graph.input.channels} channels; training reads pictures of 1 or 3"
+            raise UsageError(message, "set `channels=3`")
+        self.subdivisions = min(net.subdivisions, net.batch)
+        self.mini_batch = net.batch // self.subdivisions
+        self.batch = self.mini_batch * self.subdivisions
+        if self.mini_batch % self.team.size:
+            message = f"a mini-batch of {self.mini_batch} images does not divide among {self.team.size} processes"
+            raise UsageError(message, "choose `batch` and `subdivisions` so that batch / subdivisions / processes is whole")
+        self.device = torch.device(settings.device)
+        self.mixed = self.device.type == "cuda" if settings.mixed is None else settings.mixed
+        self.iteration = seen // self.batch
+        if self.iteration >= net.max_batches:
+            message = f"these weights have seen {seen:,} images, which are {self.iteration:,} steps of {self.batch}"
+            raise UsageError(f"{message}; `max_batches={net.max_batches}` is reached", "give `-clear` to count from 0")
+        for node in graph.nodes:
+            if isinstance(node.layer, Recurrent):
+                message = f"{diagnose.place(graph, node)} keeps a state from picture to picture"
+                raise UsageError(f"{message}, which cannot be trained here", "train networks without recurrent sections")
+        self._check_sizes()
+        self.network = network
+        reparameterize.expand(network)
+        gpu = self.device.type == "cuda"
+        normalization.prepare(network, self.subdivisions, self.team.size, gpu=gpu)
+        network.to(self.device, memory_format=torch.channels_last if gpu else torch.preserve_format)  # type: ignore[call-overload]
+        read_by_heads = graph.outputs + graph.auxiliary_outputs
+        modules: Sequence[Any] = [*network.layers]
+        for node, module in zip(graph.nodes, modules, strict=True):
+            module.ends_gradients = bool(node.layer.onlyforward)
+            # Probabilities close to 1 have no neighbours in bfloat16, and so no gradient.
+            module.precise = node.index in read_by_heads and graph.nodes[node.index].output.image
+        network.train()
+        optimizer.freeze(network, self.iteration + 1)
+        if not any(value.requires_grad for value in network.parameters()):
+            message = "no layer is trained: all are frozen by `stopbackward`, `dont_update`, `onlyforward` or `train_only_bn`"
+            raise UsageError(f"`{graph.source.path}`: {message}", "leave a layer before a head that is trained")
+        self.optimizer = optimizer.make(network)
+        self.average = Average(network, net.ema_decay) if net.ema_decay else None
+        self.darknet_average = DarknetAverage(network, graph) if net.ema_alpha else None
+        self.module = self._module()
+        self.average_loss = math.nan
+        self.lowest_loss = math.inf
+        self.above = 0
+        self.best = -1.0
+        self.next_score = self._next_score(self.iteration)
+        self.log = Log(None)
+        self.skipped: set[str] = set()
+
+    def _check_sizes(self) -> None:
+        """See that the network can be run at every size that multi-scale training has.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        blocks = range(1, min(self.graph.net.max_batches, _LOOKED_AT) + 1, 10)
+        sizes = {self.size(iteration) for iteration in (*blocks, self.graph.net.max_batches)} - {self.graph.input}
+        for size in sorted(sizes):
+            graph, diagnostics = examine(self.graph.source, self.graph.dialect, width=size.width, height=size.height)
+            if graph is None:
+                first = next(each for each in diagnostics if each.severity == "error")
+                where = f"`{self.graph.source.path}` asks for other sizes by `random`"
+                message = f"{where}, but cannot be run at {size.width}x{size.height}"
+                raise UsageError(f"{message}: {first.message}", "set `resize_step=64` (128, …) in `[net]`, or `random=0`")
+
+    # -- where things are ---------------------------------------------------------------------------------------------
+
+    def place(self, suffix: str) -> Path:
+        """A weights file of this training: `backup/X_last.weights` and its kin."""
+        return self.settings.backup / f"{self.settings.name}_{suffix}.weights"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The checkpoint."""
+        return self.settings.backup / f"{self.settings.name}.checkpoint"
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What must not change while training is interrupted."""
+        listed = "\n".join(picture.written for picture in self.task.pictures)
+        return {
+            "cfg": hashlib.sha256(self.graph.source.text.encode()).hexdigest(),
+            "list of images": hashlib.sha256(listed.encode()).hexdigest(),
+            "seed": str(self.settings.seed),
+        }
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def _module(self) -> nn.Module:
+        """The network as it is called: compiled, or with its gradients joined among processes."""
+        module: Any = torch.compile(self.network) if self.settings.compiled else self.network
+        if self.team.size > 1:
+            where = [self.device.index] if self.device.type == "cuda" else None
+            # Statistics are the same in all processes, as they are those of all.
+            module = nn.parallel.DistributedDataParallel(module, device_ids=where, broadcast_buffers=False)
+        return module  # type: ignore[no-any-return]
+
+    def jobs(self, start: int) -> Jobs:
+        """This process's mini-batches from the step after `start` on."""
+        mini_batches = (start * self.subdivisions, self.graph.net.max_batches * self.subdivisions)
+        return Jobs(*mini_batches, self.mini_batch, self.team, lambda number: self.size(number // self.subdivisions + 1))
+
+    def size(self, iteration: int) -> Shape:
+        """The network's input in that step."""
+        return schedule.input_size(self.graph.net, self.graph.input, self.task.reach, iteration, self.settings.seed)
+
+    def step(self, feed: Iterator[Batch]) -> Row:
+        """The next step: forward and backward over all subdivisions, then the update.
+
+        Raises:
+            TrainingError: a loss or gradient is no number, or the loss has diverged.
+        """
+        net, iteration = self.graph.net, self.iteration + 1
+        started, waited = time.perf_counter(), 0.0
+        if optimizer.freeze(self.network, iteration):
+            self.module = self._module()
+        # Dropout draws from here; the number of the step is all that it depends on.
+        torch.manual_seed(hash((self.settings.seed, iteration, self.team.rank)) % 2**62)
+        self._ramp(iteration)
+        size = self.size(iteration)
+        progress = Progress(iteration, net.max_batches, iteration * self.batch)
+        sums: dict[str, Tensor] = {}
+        for part in range(self.subdivisions):
+            waiting = time.perf_counter()
+            batch = next(feed)
+            waited += time.perf_counter() - waiting
+            self._tell(batch.skipped)
+            images, truth = batch.images(self.device), batch.truth.to(self.device, non_blocking=True)
+            normalization.begin(self.network, part)
+            last = part == self.subdivisions - 1
+            with nullcontext() if last or self.team.size == 1 else self.module.no_sync():  # type: ignore[operator]
+                loss = self._loss(images, truth, size, progress)
+                # PyTorch takes the mean of the gradients of all processes; what is wanted is their sum.
+                (loss.total * (self.team.size / self.batch)).backward()  # type: ignore[no-untyped-call]
+            for name, value in {"cost": loss.cost, **loss.parts}.items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+        totals = self._totals(sums)
+        if not math.isfinite(totals["cost"]):
+            self._stop(diagnose.not_finite(self.network, images, loss.parts))
+        self._update(iteration, images, loss.parts)
+        self.iteration = iteration
+        row = self._row(totals, size, time.perf_counter() - started, waited)
+        self._watch(row)
+        self.log.add(row)
+        return row
+
+    def _ramp(self, iteration: int) -> None:
+        """Tell the layers that look at it how far training has come (`dropout_layer_kernels.cu`)."""
+        for module in self.network.layers:
+            if isinstance(getattr(module, "ramp", None), Tensor):
+                module.ramp.fill_(min(1.0, iteration / (_RAMP * self.graph.net.max_batches)))  # type: ignore[operator]
+
+    def _loss(self, images: Tensor, truth: Tensor, size: Shape, progress: Progress) -> Loss:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            try:
+                raws = self.module(images, auxiliary=True)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                message = "batch normalisation of a map of one pixel needs more than one image at a time"
+                raise UsageError(message, "make `batch / subdivisions` at least 2, or the network's input larger") from None
+        return self.task.loss([raw.float() for raw in raws], truth, size, progress)
+
+    def _update(self, iteration: int, images: Tensor, parts: dict[str, Tensor]) -> None:
+        """Apply the gradients; `images` and `parts` of the loss are of the last mini-batch, for the diagnosis."""
+        net = self.graph.net
+        gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
+        if not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):
+            if not net.try_fix_nan:
+                self._stop(diagnose.not_finite(self.network, images, parts))
+            self._mend(gradients)
+        rate = schedule.learning_rate(net, iteration, self.settings.seed)
+        if not math.isfinite(rate):
+            self._stop(f"the learning rate of `policy={net.policy}` is {rate}")
+        optimizer.set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        optimizer.clip(self.network)
+        if self.average:
+            self.average.update(self.network)
+        if self.darknet_average:
+            self.darknet_average.follow(self.network, iteration)
+
+    @torch.no_grad()
+    def _mend(self, gradients: Sequence[Tensor]) -> None:
+        """`try_fix_nan`: what is no number becomes 0, weights and statistics too (`blas_kernels.cu:fix_nan_and_inf`)."""
+        for each in (*gradients, *self.network.parameters(), *self.network.buffers()):
+            if each.is_floating_point():
+                each.nan_to_num_(0, 0, 0)
+
+    def _totals(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """The sums over all processes, as numbers."""
+        names = [*sums]
+        values = torch.stack([sums[name].float() for name in names])
+        if self.team.size > 1:
+            torch.distributed.all_reduce(values)
+        return dict(zip(names, values.tolist(), strict=True))
+
+    def _row(self, totals: dict[str, float], size: Shape, seconds: float, waited: float) -> Row:
+        loss = totals["cost"] / self.batch
+        self.average_loss = loss if math.isnan(self.average_loss) else 0.9 * self.average_loss + 0.1 * loss
+        assigned = totals.get("count", 0.0)
+        return Row(
+            self.iteration,
+            self.iteration * self.batch,
+            loss,
+            self.average_loss,
+            schedule.learning_rate(self.graph.net, self.iteration, self.settings.seed),
+            totals.get("box", 0.0) / self.batch,
+            totals.get("objectness", 0.0) / self.batch,
+            totals.get("classes", 0.0) / self.batch,
+            totals.get("overlap", 0.0) / max(assigned, 1),
+            assigned,
+            size.width,
+            size.height,
+            self.batch / seconds,
+            waited / seconds,
+            seconds,
+        )
+
+    def _watch(self, row: Row) -> None:
+        """Stop where the loss has left for good."""
+        if row.iteration <= self.graph.net.burn_in or row.iteration < _PATIENCE:
+            return
+        self.lowest_loss = min(self.lowest_loss, row.average_loss)
+        self.above = self.above + 1 if row.average_loss > _DIVERGED * self.lowest_loss else 0
+        if self.above >= _PATIENCE:
+            times = row.average_loss / self.lowest_loss
+            self._stop(f"the loss has diverged: its average is {row.average_loss:.4g}, {times:.0f} times the lowest one")
+
+    def _stop(self, fact: str) -> None:
+        saved = self.checkpoint_path
+        kept = f"`{saved}` is the last checkpoint" if saved.is_file() else "no checkpoint was written yet"
+        raise diagnose.TrainingError(f"step {self.iteration + 1:,}: {fact}", diagnose.cure(kept))
+
+    def _tell(self, skipped: Sequence[str]) -> None:
+        """A word about pictures that cannot be read, once for each."""
+        for word in skipped:
+            if word not in self.skipped:
+                self.skipped.add(word)
+                self.on_skipped(word)
+
+    def on_skipped(self, word: str) -> None:
+        """Called with a word about each picture that cannot be read; whoever trains may put another function here."""
+
+    # -- what is written ----------------------------------------------------------------------------------------------
+
+    def result(self, averaged: dict[str, Any] | None = None) -> dict[str, Tensor]:
+        """The plain network's state: the average's, if there is one, with all training forms folded."""
+        state = averaged or (self.average.state if self.average else None)
+        network = self.network
+        if state is not None:
+            network = copy.deepcopy(self.network)
+            network.load_state_dict(state)
+        return reparameterize.folded_state(network)
+
+    def write(self, suffix: str) -> None:
+        """Write the weights as they would be used."""
+        self._write(suffix, self.result())
+
+    def _write(self, suffix: str, state: dict[str, Tensor]) -> None:
+        if not self.team.leads:
+            return
+        header = Header(seen=self.iteration * self.batch)
+        write(self.place(suffix), header, ((slot, as_array(state[slot.key])) for slot in layout(self.graph, "all")))
+
+    def save(self) -> None:
+        """Write `_last.weights` and the checkpoint."""
+        if not self.team.leads:
+            return
+        self.write("last")
+        if self.darknet_average and self.iteration >= self.darknet_average.start:
+            self._write("ema", self.result(self.darknet_average.state))
+        averages = {
+            name: {"steps": each.steps, "state": each.state}
+            for name, each in (("average", self.average), ("darknet_average", self.darknet_average))
+            if each
+        }
+        names = ("average_loss", "lowest_loss", "above", "best", "next_score")
+        progress = {name: getattr(self, name) for name in names}
+        checkpoint.save(
+            self.checkpoint_path,
+            checkpoint.Checkpoint(
+                self.iteration,
+                self.network.state_dict(),
+                self.optimizer.state_dict(),
+                averages,
+                progress,
+                self.origin,
+            ),
+        )
+
+    def resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            UsageError: there is none, or it is of another training.
+            WeightsError: it is damaged.
+        """
+        found = checkpoint.load(self.checkpoint_path, self.origin)
+        if found.iteration >= self.graph.net.max_batches:
+            message = f"`{self.checkpoint_path}` is of a training that is finished: it made all {found.iteration:,} steps"
+            raise UsageError(message, checkpoint.ANEW)
+        try:
+            self.network.load_state_dict(found.network)
+            self.optimizer.load_state_dict(found.optimizer)
+            for name, kept in found.averages.items():
+                each = getattr(self, name)
+                each.steps = kept["steps"]
+                for key, value in kept["state"].items():
+                    each.state[key].copy_(value)
+            for name, value in found.progress.items():
+                setattr(self, name, value)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
+            raise WeightsError(f"`{self.checkpoint_path}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
+        self.iteration = found.iteration
+
+    # -- the whole ----------------------------------------------------------------------------------------------------
+
+    def run(self, on_row: Callable[[Row], object], stopped: Callable[[], bool]) -> bool:
+        """Train to the end, or until `stopped`; gives whether the end was reached.
+
+        Raises:
+            TrainingError: the numbers ran wild.
+            UsageError: something cannot be written.
+        """
+        workers, pinned = self.settings.workers, self.device.type == "cuda"
+        # Closed whatever happens: processes that are not told to end would be waited for.
+        with closing(batches(self.task.samples, self.jobs(self.iteration), workers, pinned=pinned)) as feed:
+            if not self._run(feed, on_row, stopped):
+                return False
+        self.write("final")
+        return True
+
+    def _run(self, feed: Iterator[Batch], on_row: Callable[[Row], object], stopped: Callable[[], bool]) -> bool:
+        """All steps."""
+        settings, net = self.settings, self.graph.net
+        while self.iteration < net.max_batches:
+            row = self.step(feed)
+            ended = row.iteration == net.max_batches
+            if self.score and (row.iteration >= self.next_score or ended):
+                row = self._scored(row)
+                self.next_score = self._next_score(row.iteration)
+            on_row(row)
+            # Processes that train together ask each other now and then only: it takes time.
+            asked = self.team.size == 1 or row.iteration % _AGREE_EVERY == 0 or ended
+            stop = asked and self.team.agree(stopped())
+            if stop or ended or row.iteration % settings.save_every == 0:
+                self.save()
+                self.draw()
+            if settings.keep_every and row.iteration % settings.keep_every == 0:
+                self.write(str(row.iteration))
+            if stop and not ended:
+                return False
+        return True
+
+    def _next_score(self, iteration: int) -> int:
+        """The step of the next evaluation: every four passes over the images, but not before a hundred steps or the burn-in."""
+        every = self.settings.score_every or max(100, 4 * len(self.task.pictures) // self.batch)
+        if self.settings.score_every:
+            return (iteration // every + 1) * every
+        return max(iteration + every, self.graph.net.burn_in)
+
+    def _scored(self, row: Row) -> Row:
+        """Evaluate, and keep the weights if they are the best."""
+        assert self.score is not None
+        state = self.result()
+        plain = Network(self.graph)
+        plain.load_state_dict(state)
+        value = self.score(plain.to(self.device).eval())
+        row = row._replace(mean_average_precision=value)
+        self.log.add(row)
+        if value > self.best:
+            self.best = value
+            self._write("best", state)
+        return row
+
+    def draw(self) -> None:
+        """The chart."""
+        if self.team.leads and self.log.rows and self.log.path is not None:
+            path = self.log.path.with_name(f"chart_{self.settings.name}.png")
+            net = self.graph.net
+            largest = net.max_chart_loss if "max_chart_loss" in net.given else math.inf
+            draw(path, self.log.rows, self.settings.name, net.max_batches, largest)
