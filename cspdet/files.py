@@ -82,6 +82,18 @@ def check_writable(path: str | Path) -> None:
         raise unwritable(Path(path), error) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are not there.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise unwritable(folder, error) from None
+
+
 def real_path(path: str | Path) -> str:
     """The path without links; as it is, where that cannot be."""
     try:

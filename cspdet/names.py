@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cspdet.cfg.source import Source, read_bytes
+from cspdet.cfg.source import read_text
 from cspdet.errors import UsageError
 from cspdet.paths import file_near, is_file
 from cspdet.text import counted
@@ -22,7 +22,7 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         UsageError: the file is missing, not text, or empty.
     """
-    text = _text(path, "a list of class names")
+    text = read_text(path, "a list of class names")
     lines = [line.strip() for line in _LINE_END.split(text)]
     while lines and not lines[-1]:
         lines.pop()
@@ -45,7 +45,7 @@ def read_settings(path: str | Path) -> dict[str, Setting]:
         UsageError: the file is missing or not text.
     """
     found: dict[str, Setting] = {}
-    for number, line in enumerate(_LINE_END.split(_text(path, "a .data file")), 1):
+    for number, line in enumerate(_LINE_END.split(read_text(path, "a .data file")), 1):
         if "=" in line and line.strip()[0] not in "#;":
             key, value = line.split("=", 1)
             found.setdefault(key.strip(), Setting(value.strip(), number))
@@ -93,11 +93,3 @@ def check_names(names: Sequence[str], classes: int, where: str) -> tuple[str, ..
         there, wanted = counted(len(names), "name", "names"), counted(classes, "class", "classes")
         raise UsageError(f"{where} has {there}, the network {wanted}", "use the names the weights were trained with")
     return tuple(names)
-
-
-def _text(path: str | Path, what: str) -> str:
-    """The text of a file; `what` it should be is for the messages."""
-    data = read_bytes(path, what)
-    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"`{path}` is not text, so it is not {what}", "name another file")
-    return Source.decode(str(path), data).text

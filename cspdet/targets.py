@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, is_special, overwrites, real_path, unwritable
+from cspdet.files import check_writable, is_special, make_folder, overwrites, real_path
 from cspdet.image import SUFFIXES, check_format
 from cspdet.outputs import check_video_format
 from cspdet.paths import exists, is_folder
@@ -82,10 +82,7 @@ def make_folders(targets: Iterable[Target]) -> None:
         UsageError: one cannot be made.
     """
     for folder in dict.fromkeys(path.parent for target in targets for path in target if path is not None):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(folder, error) from None
+        make_folder(folder)
 
 
 class _Names:

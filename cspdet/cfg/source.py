@@ -98,6 +98,18 @@ def read_bytes(path: str | Path, what: str, too_long: str = "is it another kind 
     return data
 
 
+def read_text(path: str | Path, what: str) -> str:
+    """The text of a file; `what` it should be is for the messages.
+
+    Raises:
+        UsageError: as `read_bytes` does, or it is not text.
+    """
+    data = read_bytes(path, what)
+    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UsageError(f"`{path}` is not text, so it is not {what}", "name another file")
+    return Source.decode(str(path), data).text
+
+
 class Span(NamedTuple):
     """A stretch of a source, so that whatever holds it can say where it was written."""
 

@@ -21,9 +21,8 @@ from typing import NamedTuple
 
 from cspdet.commands.common import add_dialect, add_size
 from cspdet.commands.job import SWALLOWED, Job
-from cspdet.commands.loading import load_detector, positive, share, sort_files
+from cspdet.commands.loading import cfg_of, load_detector, positive, share, sort_files
 from cspdet.errors import UsageError
-from cspdet.paths import exists
 from cspdet.preprocess import PROFILES
 from cspdet.sources import expand
 from cspdet.targets import Wanted, plan
@@ -131,15 +130,11 @@ def _number(text: str) -> int:
 
 def _sorted_out(arguments: Namespace) -> _Files:
     """Which file is what, by its ending."""
-    from cspdet.models import DEFAULT, known
+    from cspdet.models import DEFAULT
     from cspdet.names import names_of_data
 
     found, sources = sort_files(arguments.files)
-    cfg = arguments.model or found.get("cfg")
-    if arguments.model and "cfg" in found:
-        raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
-    if cfg is None and sources and not exists(sources[0]) and sources[0] in known():
-        cfg = sources.pop(0)
+    cfg = cfg_of(arguments, found, sources)
     if cfg is None and "weights" in found:
         raise UsageError(f"weights without a cfg: `{found['weights']}`", "name the cfg they were made with, or `--model NAME`")
     if found.get("cfg") and "weights" not in found:

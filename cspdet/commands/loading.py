@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cspdet.errors import UsageError
-from cspdet.text import printable
+from cspdet.graph import Graph
+from cspdet.layers.head import Head
+from cspdet.paths import exists
+from cspdet.text import counted, printable
 
 if TYPE_CHECKING:
+    from cspdet.data.description import Description
     from cspdet.detector import Detector
 
 _KINDS = {
@@ -61,6 +65,35 @@ def sort_files(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         else:
             found[kind] = word
     return found, others
+
+
+def cfg_of(arguments: Namespace, found: dict[str, str], others: list[str]) -> str | None:
+    """The cfg file, or the model that `--model` or the first of the other words names, which is taken from them.
+
+    Raises:
+        UsageError: there are both.
+    """
+    from cspdet.models import known
+
+    if arguments.model and "cfg" in found:
+        raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
+    cfg: str | None = arguments.model or found.get("cfg")
+    if cfg is None and others and not exists(others[0]) and others[0] in known():
+        return others.pop(0)
+    return cfg
+
+
+def check_classes(graph: Graph, description: Description, cure: str) -> None:
+    """See that heads and data have the same classes.
+
+    Raises:
+        UsageError: they do not; `cure` is its help.
+    """
+    for node in graph.heads:
+        if isinstance(node.layer, Head) and node.layer.classes != description.classes:
+            heads, data = (counted(number, "class", "classes") for number in (node.layer.classes, description.classes))
+            where = f"{graph.source.path}:{node.place('classes').line}"
+            raise UsageError(f"`{description.path}` has {data}, but the head in {where} has {heads}", cure)
 
 
 def _is_backbone(word: str) -> bool:

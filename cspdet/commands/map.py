@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cspdet.commands.common import add_dialect, add_size, dialect_of, read_cfg
-from cspdet.commands.loading import load_detector, positive, share, sort_files
+from cspdet.commands.loading import cfg_of, check_classes, load_detector, positive, share, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, overwrites, real_path, unwritable
-from cspdet.layers.head import Head
-from cspdet.paths import exists
+from cspdet.files import check_writable, make_folder, overwrites, real_path
 from cspdet.preprocess import PROFILES
 from cspdet.rules import examine
 from cspdet.text import counted, printable
@@ -147,14 +145,8 @@ def _points(text: str) -> int:
 
 def _sorted_out(arguments: Namespace) -> _Files:
     """Which file is what, by its ending."""
-    from cspdet.models import known
-
     found, others = sort_files(arguments.files)
-    cfg = arguments.model or found.get("cfg")
-    if arguments.model and "cfg" in found:
-        raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
-    if cfg is None and others and not exists(others[0]) and others[0] in known():
-        cfg = others.pop(0)
+    cfg = cfg_of(arguments, found, others)
     if others:
         raise UsageError(
             f"`{others[0]}` is no .data, cfg or weights file",
@@ -201,10 +193,7 @@ def _check_outputs(arguments: Namespace, reads: Iterable[str | Path | None]) -> 
         raise UsageError("`--errors-dir` says where, but nothing says how many images", "add `--errors N`")
     if arguments.errors:
         arguments.errors_dir = arguments.errors_dir or "errors"
-        try:
-            Path(arguments.errors_dir).mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise unwritable(Path(arguments.errors_dir), error) from None
+        make_folder(Path(arguments.errors_dir))
         check_writable(Path(arguments.errors_dir) / "1.jpg")
 
 
@@ -225,7 +214,9 @@ def _collect(
             print(printable(f"`{arguments.detections}` numbers classes {how}; --categories says otherwise"), file=sys.stderr)
         with progress(len(pictures), "evaluating") as advance:
             return collect_results(results, pictures, difficult=difficult, advance=advance, warn=_warn), names
-    _check_classes(files.cfg, arguments, description)
+    # What else is wrong with the cfg, loading it will say.
+    if graph := examine(read_cfg(files.cfg), dialect_of(arguments))[0]:
+        check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
     detector = load_detector(files.cfg, files.weights, names or None, arguments)
     names = finder(detector).names
     with progress(len(pictures), "evaluating") as advance:
@@ -258,18 +249,6 @@ def _names(arguments: Namespace, description: Description) -> tuple[str, ...]:
         there, wanted = counted(len(names), "name"), counted(description.classes, "class", "classes")
         raise UsageError(f"`{arguments.names}` has {there}, `{description.path}` {wanted}", "use the names of these classes")
     return names
-
-
-def _check_classes(cfg: str, arguments: Namespace, description: Description) -> None:
-    """See that heads and data have the same classes. What else is wrong with the cfg, loading it will say."""
-    graph, _ = examine(read_cfg(cfg), dialect_of(arguments))
-    for node in graph.heads if graph else ():
-        if isinstance(node.layer, Head) and node.layer.classes != description.classes:
-            heads, data = (counted(number, "class", "classes") for number in (node.layer.classes, description.classes))
-            raise UsageError(
-                f"`{description.path}` has {data}, but `{cfg}` a head of {heads} (line {node.section.name_span.line})",
-                "name the .data file of the classes that the weights were trained on",
-            )
 
 
 def _write(arguments: Namespace, report: Report, seen: Collected, outcome: Outcome, pictures: list[Picture]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cspdet.cfg.source import Source, read_bytes
+from cspdet.cfg.source import read_text
 from cspdet.data.description import places
 from cspdet.errors import UsageError
 from cspdet.paths import first_file, is_file, is_folder
@@ -71,10 +71,7 @@ def listed(path: Path) -> list[tuple[str, int]]:
     Raises:
         UsageError: the list is missing, not text, or empty.
     """
-    data = read_bytes(path, "a list of images")
-    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"`{path}` is not text, so it is not a list of images", "name another file")
-    lines = enumerate(_LINE_END.split(Source.decode(str(path), data).text), 1)
+    lines = enumerate(_LINE_END.split(read_text(path, "a list of images")), 1)
     found = [(line.strip(), number) for number, line in lines if line.strip()]
     if not found:
         raise UsageError(f"`{path}` lists no images", "write the path of one image per line")

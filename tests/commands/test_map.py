@@ -177,7 +177,7 @@ def test_classes_of_another_set(run: Run) -> None:
     change("set/set.data", "classes = 3", "classes = 2")
     code, out, err = run(*CALL)
     assert (code, out) == (2, "")
-    assert err.splitlines()[0] == "error: `set/set.data` has 2 classes, but `colours.cfg` a head of 3 classes (line 12)"
+    assert err.splitlines()[0] == "error: `set/set.data` has 2 classes, but the head in colours.cfg:16 has 3 classes"
 
 
 @pytest.mark.parametrize(
