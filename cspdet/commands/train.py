@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
-from cspdet.commands.loading import positive
+from cspdet.commands.loading import check_classes, positive
 from cspdet.errors import UsageError
+from cspdet.files import make_folder
 from cspdet.graph import Graph
-from cspdet.layers.head import Head
 from cspdet.paths import is_file
 from cspdet.text import counted, printable
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cspdet.data.pictures import Picture
     from cspdet.network import Network
     from cspdet.train.processes import Team
-    from cspdet.train.trainer import Score, Settings, Trainer
+    from cspdet.train.trainer import Score, Trainer
 
 
 _LARGEST = 2**31 - 1
@@ -79,8 +79,9 @@ def run(arguments: Namespace) -> int:
     data = read_description(arguments.data)
     pictures = read_list(data.list_of("train"))
     if graph.heads:
-        check_classes(graph, data)
-        check_labels(pictures, data)
+        cure = f"set `classes={data.classes}` there, and `filters` before it; `cspdet check` says how many"
+        check_classes(graph, data, cure)
+        _check_labels(pictures, data)
     return _train(arguments, graph, data, pictures)
 
 
@@ -94,7 +95,7 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
         device = usable_device(str(device_of(_device(arguments), team)))
         name = Path(arguments.cfg).stem
         backup = Path(arguments.backup) if arguments.backup else data.backup
-        _make_folder(backup)
+        make_folder(backup)
         settings = Settings(
             backup,
             name,
@@ -106,7 +107,6 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
             arguments.save_every,
             arguments.keep_every,
             arguments.map_every or 0,
-            arguments.tensorboard,
         )
         task: Task
         if graph.heads:
@@ -121,20 +121,21 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
         elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.checkpoint_path)):
             cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
             raise UsageError(f"`{trainer.checkpoint_path}` is there: this training was begun, and may be finished", cure)
-        return _run(trainer, settings, team)
+        return _run(trainer, team, tensorboard=arguments.tensorboard)
 
 
-def _run(trainer: Trainer, settings: Settings, team: Team) -> int:
+def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
     from cspdet.commands.view import View
     from cspdet.train.log import Log
 
+    settings = trainer.settings
     if team.leads:
         _say_idle(trainer.graph)
         trainer.log = Log(settings.backup / f"log_{settings.name}.csv", trainer.iteration)
     with ExitStack() as stack:
         view = stack.enter_context(View(trainer, visible=team.leads))
         watchers = [view.show]
-        if settings.tensorboard and team.leads:
+        if tensorboard and team.leads:
             from cspdet.train.board import Board
 
             board = stack.enter_context(closing(Board(settings.backup / f"tensorboard_{settings.name}")))
@@ -152,22 +153,7 @@ def _run(trainer: Trainer, settings: Settings, team: Team) -> int:
 # -- what is given ----------------------------------------------------------------------------------------------------
 
 
-def check_classes(graph: Graph, data: Description) -> None:
-    """See that cfg and data speak of the same classes.
-
-    Raises:
-        UsageError: they do not.
-    """
-    for node in graph.heads:
-        if isinstance(node.layer, Head) and node.layer.classes != data.classes:
-            line = node.place("classes").line
-            there = counted(node.layer.classes, "class", "classes")
-            where, said = f"{graph.source.path}:{line}", counted(data.classes, "class", "classes")
-            cure = f"set `classes={data.classes}` there, and `filters` before it; `cspdet check` says how many"
-            raise UsageError(f"`{data.path}` has {said}, but the head in {where} has {there}", cure)
-
-
-def check_labels(pictures: Sequence[Picture], data: Description) -> None:
+def _check_labels(pictures: Sequence[Picture], data: Description) -> None:
     """See that there is anything to learn; ends at the first object.
 
     Raises:
@@ -255,17 +241,8 @@ def _score(data: Description, graph: Graph, team: Team) -> Score:
 
     pictures = read_list(data.list_of("valid"))
     if graph.heads:
-        check_labels(pictures, data)
+        _check_labels(pictures, data)
     return Scorer(pictures, data.names, team) if graph.heads else ClassScorer(pictures, data.labels, team)
-
-
-def _make_folder(folder: Path) -> None:
-    from cspdet.files import unwritable
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from None
 
 
 def _say_idle(graph: Graph) -> None:

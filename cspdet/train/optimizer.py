@@ -53,6 +53,12 @@ def frozen(graph: Graph, iteration: int) -> set[int]:
     return still | set(range(max(stops, default=-1) + 1))
 
 
+def thaws(graph: Graph) -> bool:
+    """Whether it depends on the step what is frozen."""
+    layers = [node.layer for node in graph.nodes]
+    return any(layer.stopbackward > 1 or layer.burnin_update or layer.dont_update for layer in layers)
+
+
 def needed(graph: Graph) -> set[int]:
     """The layers that the heads and auxiliary heads need, or the output where there are none."""
     found = {*graph.outputs, *graph.auxiliary_outputs}

@@ -56,7 +56,6 @@ class Settings(NamedTuple):
     keep_every: int = 1000
     # Steps between evaluations; 0: as Darknet has it.
     score_every: int = 0
-    tensorboard: bool = False
 
 
 # Mean average precision of a network, evaluated by all processes of the team together.
@@ -133,6 +132,8 @@ class Trainer:
             module.precise = node.index in read_by_heads and graph.nodes[node.index].output.image
         network.train()
         optimizer.freeze(network, self.iteration + 1)
+        # Whether what is frozen may change.
+        self.thaws = optimizer.thaws(graph)
         if not any(value.requires_grad for value in network.parameters()):
             message = "no layer is trained: all are frozen by `stopbackward`, `dont_update`, `onlyforward` or `train_only_bn`"
             raise UsageError(f"`{graph.source.path}`: {message}", "leave a layer before a head that is trained")
@@ -213,7 +214,7 @@ class Trainer:
         """
         net, iteration = self.graph.net, self.iteration + 1
         started, waited = time.perf_counter(), 0.0
-        if optimizer.freeze(self.network, iteration):
+        if self.thaws and optimizer.freeze(self.network, iteration):
             self.module = self._module()
         # Dropout draws from here; the number of the step is all that it depends on.
         torch.manual_seed(hash((self.settings.seed, iteration, self.team.rank)) % 2**62)
@@ -415,6 +416,8 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
             raise WeightsError(f"`{self.checkpoint_path}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
         self.iteration = found.iteration
+        if optimizer.freeze(self.network, self.iteration + 1):
+            self.module = self._module()
 
     # -- the whole ----------------------------------------------------------------------------------------------------
 
