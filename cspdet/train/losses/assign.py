@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cspdet.train.losses.box_terms import overlap
+from cspdet.train.losses.boxes import overlap
 
 
 class Truths(NamedTuple):

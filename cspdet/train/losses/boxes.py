@@ -18,13 +18,14 @@ Overlap = Literal["iou", "giou", "diou", "ciou"]
 _PAIRS_CPU, _PAIRS_GPU = 2**17, 2**24
 
 
-def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
+def overlap(one: Tensor, other: Tensor, kind: str = "iou", *, constant_weight: bool = False) -> Tensor:
     """How alike boxes are, (…, 4) and (…, 4) → (…), differentiable: 1 for equal ones.
 
     `iou` is the intersection over the union; `giou` subtracts the share of the enclosing box that neither covers (1902.09630);
     `diou` the squared distance of the centres over the squared diagonal of the enclosing box; `ciou` that and α v, the
-    difference of the aspect ratios (1911.08287). Source: `box.c:box_iou` and on; but Darknet's `box_diou` takes the distance to
-    the power .6, which its own derivative does not, and which has none where the centres meet.
+    difference of the aspect ratios (1911.08287). With `constant_weight`, no gradient flows through α, as the paper has it.
+    Source: `box.c:box_iou` and on; but Darknet's `box_diou` takes the distance to the power .6, which its own derivative does
+    not, and which has none where the centres meet.
     """
     (x, y, w, h), (other_x, other_y, other_w, other_h) = one.unbind(-1), other.unbind(-1)
     across, across_hull = _extents(x, w, other_x, other_w)
@@ -39,7 +40,8 @@ def overlap(one: Tensor, other: Tensor, kind: str = "iou") -> Tensor:
         found = found - _share((x - other_x) ** 2 + (y - other_y) ** 2, across_hull**2 + down_hull**2)
     if kind == "ciou":
         aspect = 4 / pi**2 * (torch.atan2(other_w, other_h) - torch.atan2(w, h)) ** 2
-        found = found - aspect**2 / (1 - _share(shared, union) + aspect + 1e-6)
+        weight = aspect / (1 - _share(shared, union) + aspect + 1e-6)
+        found = found - (weight.detach() if constant_weight else weight) * aspect
     return found
 
 

@@ -13,7 +13,7 @@ from cspdet.layers.base import Shape
 from cspdet.layers.yolo import Yolo
 from cspdet.train.losses.assign import Cells, Grid, Pool, Truths, candidates, owners
 from cspdet.train.losses.base import Loss, Progress
-from cspdet.train.losses.box_terms import complete_overlap, overlap
+from cspdet.train.losses.boxes import overlap
 
 # The constants of YOLOv7's `data/hyp.scratch.p5.yaml`, which are for three heads, 80 classes and 640x640 pixels; and the
 # weight of the objectness, from the finest map to the coarsest, of three heads and of any other number.
@@ -172,7 +172,7 @@ def _terms(
     """Box, objectness and class loss of a head, each a mean; and the IoU of its matches."""
     picked = _picked(head, raw, found.cells)
     boxes, wanted = _decoded(head, picked, found.cells, grid_of(head, raw, network)), truths.box[found.truth]
-    likeness = complete_overlap(boxes, wanted)
+    likeness = overlap(boxes, wanted, "ciou", constant_weight=True)
     objectness = _precise(raw[:, 4 :: raw.shape[1] // head.anchor_count])
     target = torch.zeros_like(objectness)
     target[tuple(found.cells)] = likeness.detach().clamp(0)

@@ -76,7 +76,7 @@ def shape_term(one: Box, two: Box) -> float:
 
 def shape_share(one: Box, two: Box) -> float:
     """The α of CIoU."""
-    return shape_term(one, two) / (1 - iou(one, two) + shape_term(one, two) + 1e-7)
+    return shape_term(one, two) / (1 - iou(one, two) + shape_term(one, two) + 1e-6)
 
 
 def ciou(one: Box, two: Box, alpha: float) -> float:

@@ -17,7 +17,7 @@ from cspdet.layers.base import OneSource, Shape
 from cspdet.layers.yolo import Yolo
 from cspdet.train.losses.assign import Grid, Pool, Truths, candidates, owners
 from cspdet.train.losses.base import Loss, Progress
-from cspdet.train.losses.box_terms import complete_overlap, overlap
+from cspdet.train.losses.boxes import overlap
 from cspdet.train.losses.simota import Matches, assign, gains, real_truths, simota_loss
 from tests.train.losses import slow_simota as slow
 
@@ -489,20 +489,24 @@ def boxes() -> Iterator[slow.Box]:
         yield tuple(rng.uniform(1, 20, 4).tolist())  # type: ignore[misc]
 
 
+def complete(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    return overlap(one, two, "ciou", constant_weight=True)
+
+
 def test_overlaps_of_boxes() -> None:
     ones, twos = [*boxes()][:30], [*boxes()][30:]
     expected = [slow.iou(one, two) for one, two in zip(ones, twos, strict=True)]
-    complete = [slow.ciou(one, two, slow.shape_share(one, two)) for one, two in zip(ones, twos, strict=True)]
+    wanted = [slow.ciou(one, two, slow.shape_share(one, two)) for one, two in zip(ones, twos, strict=True)]
     one, two = torch.tensor(ones, dtype=torch.float64), torch.tensor(twos, dtype=torch.float64)
     assert overlap(one, two).tolist() == pytest.approx(expected)
-    assert complete_overlap(one, two).tolist() == pytest.approx(complete)
+    assert complete(one, two).tolist() == pytest.approx(wanted)
     assert 0 < sum(value > 0 for value in expected) < 30
-    assert complete_overlap(one, one).tolist() == pytest.approx([1.0] * 30)
+    assert complete(one, one).tolist() == pytest.approx([1.0] * 30)
 
 
 def test_boxes_without_size_have_finite_overlaps() -> None:
     nothing = torch.zeros(1, 4, requires_grad=True)
     other = torch.tensor([[3.0, 4.0, 2.0, 2.0]])
-    (complete_overlap(nothing, other) + complete_overlap(nothing, nothing.detach()) + overlap(nothing, other)).sum().backward()
+    (complete(nothing, other) + complete(nothing, nothing.detach()) + overlap(nothing, other)).sum().backward()
     assert nothing.grad is not None
     assert nothing.grad.isfinite().all()
