@@ -118,9 +118,9 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
         trainer = Trainer(graph, network, task, settings, team, seen=0 if arguments.clear else seen, score=score)
         if arguments.resume:
             trainer.resume()
-        elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.checkpoint_path)):
+        elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.backup.checkpoint)):
             cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
-            raise UsageError(f"`{trainer.checkpoint_path}` is there: this training was begun, and may be finished", cure)
+            raise UsageError(f"`{trainer.backup.checkpoint}` is there: this training was begun, and may be finished", cure)
         return _run(trainer, team, tensorboard=arguments.tensorboard)
 
 
@@ -144,7 +144,7 @@ def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
         ended = trainer.run(lambda row: [watch(row) for watch in watchers], stopped)
     if team.leads:
         kind = "final" if ended else "last"
-        print(printable(f"saved: {trainer.place(kind)}"))
+        print(printable(f"saved: {trainer.backup.weights(kind)}"))
         if not ended:
             print(f"interrupted after step {trainer.iteration:,}: `--resume` goes on from here", file=sys.stderr)
     return 0 if ended else 130

@@ -17,26 +17,21 @@ from torch import Tensor, nn
 from cspdet.errors import UsageError, WeightsError
 from cspdet.graph import Graph
 from cspdet.layers.base import Shape
-from cspdet.layers.recurrent import Recurrent
-from cspdet.network import Network, as_array
-from cspdet.rules import examine
-from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, schedule
+from cspdet.network import Network
+from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, requirements, schedule
 from cspdet.train.average import Average, DarknetAverage
-from cspdet.train.chart import draw
+from cspdet.train.backup import Backup
 from cspdet.train.jobs import Jobs
 from cspdet.train.loader import Batch, batches
 from cspdet.train.log import Log, Row
 from cspdet.train.losses.base import Loss, Progress
 from cspdet.train.processes import Team
 from cspdet.train.tasks import Task
-from cspdet.weights.codec import Header, layout, write
 
 # A loss that stays this many times above the best average, for so many steps, has diverged.
 _DIVERGED, _PATIENCE = 50, 100
 # Steps between two times that processes ask each other whether to stop.
 _AGREE_EVERY = 10
-# Steps whose sizes are looked at before training begins.
-_LOOKED_AT = 5000
 # The share of training after which blocks are dropped at their full size.
 _RAMP = 0.85
 
@@ -91,34 +86,18 @@ class Trainer:
             UsageError: the cfg says nothing that can be trained, or not for this team.
         """
         self.graph, self.task, self.settings, self.team, self.score = graph, task, settings, team or Team(), score
+        self.backup = Backup(settings.backup, settings.name, graph)
         net = graph.net
-        if net.max_batches < 1:
-            message = (
-                f"`max_batches` of `{graph.source.path}` is {'absent' if 'max_batches' not in net.given else net.max_batches}"
-            )
-            raise UsageError(message, "write into `[net]` how many steps to train")
-        if net.learning_rate < 0 or net.momentum < 0 or net.decay < 0:
-            raise UsageError(f"`learning_rate`, `momentum` or `decay` of `{graph.source.path}` is below 0", "see `[net]`")
-        if graph.input.channels not in (1, 3):
-            message = f"the network reads {graph.input.channels} channels; training reads pictures of 1 or 3"
-            raise UsageError(message, "set `channels=3`")
+        requirements.check_recipe(graph)
         self.subdivisions = min(net.subdivisions, net.batch)
         self.mini_batch = net.batch // self.subdivisions
         self.batch = self.mini_batch * self.subdivisions
-        if self.mini_batch % self.team.size:
-            message = f"a mini-batch of {self.mini_batch} images does not divide among {self.team.size} processes"
-            raise UsageError(message, "choose `batch` and `subdivisions` so that batch / subdivisions / processes is whole")
+        requirements.check_shares(self.mini_batch, self.team.size)
+        requirements.check_steps_left(graph, self.batch, seen)
+        requirements.check_sizes(graph, self.size)
         self.device = torch.device(settings.device)
         self.mixed = self.device.type == "cuda" if settings.mixed is None else settings.mixed
         self.iteration = seen // self.batch
-        if self.iteration >= net.max_batches:
-            message = f"these weights have seen {seen:,} images, which are {self.iteration:,} steps of {self.batch}"
-            raise UsageError(f"{message}; `max_batches={net.max_batches}` is reached", "give `-clear` to count from 0")
-        for node in graph.nodes:
-            if isinstance(node.layer, Recurrent):
-                message = f"{diagnose.place(graph, node)} keeps a state from picture to picture"
-                raise UsageError(f"{message}, which cannot be trained here", "train networks without recurrent sections")
-        self._check_sizes()
         self.network = network
         reparameterize.expand(network)
         gpu = self.device.type == "cuda"
@@ -134,9 +113,7 @@ class Trainer:
         optimizer.freeze(network, self.iteration + 1)
         # Whether what is frozen may change.
         self.thaws = optimizer.thaws(graph)
-        if not any(value.requires_grad for value in network.parameters()):
-            message = "no layer is trained: all are frozen by `stopbackward`, `dont_update`, `onlyforward` or `train_only_bn`"
-            raise UsageError(f"`{graph.source.path}`: {message}", "leave a layer before a head that is trained")
+        requirements.check_trained(graph, [*network.parameters()])
         self.optimizer = optimizer.make(network)
         self.average = Average(network, net.ema_decay) if net.ema_decay else None
         self.darknet_average = DarknetAverage(network, graph) if net.ema_alpha else None
@@ -148,33 +125,6 @@ class Trainer:
         self.next_score = self._next_score(self.iteration)
         self.log = Log(None)
         self.skipped: set[str] = set()
-
-    def _check_sizes(self) -> None:
-        """See that the network can be run at every size that multi-scale training has.
-
-        Raises:
-            UsageError: it cannot.
-        """
-        blocks = range(1, min(self.graph.net.max_batches, _LOOKED_AT) + 1, 10)
-        sizes = {self.size(iteration) for iteration in (*blocks, self.graph.net.max_batches)} - {self.graph.input}
-        for size in sorted(sizes):
-            graph, diagnostics = examine(self.graph.source, self.graph.dialect, width=size.width, height=size.height)
-            if graph is None:
-                first = next(each for each in diagnostics if each.severity == "error")
-                where = f"`{self.graph.source.path}` asks for other sizes by `random`"
-                message = f"{where}, but cannot be run at {size.width}x{size.height}"
-                raise UsageError(f"{message}: {first.message}", "set `resize_step=64` (128, …) in `[net]`, or `random=0`")
-
-    # -- where things are ---------------------------------------------------------------------------------------------
-
-    def place(self, suffix: str) -> Path:
-        """A weights file of this training: `backup/X_last.weights` and its kin."""
-        return self.settings.backup / f"{self.settings.name}_{suffix}.weights"
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """The checkpoint."""
-        return self.settings.backup / f"{self.settings.name}.checkpoint"
 
     @property
     def origin(self) -> dict[str, str]:
@@ -331,7 +281,7 @@ class Trainer:
             self._stop(f"the loss has diverged: its average is {row.average_loss:.4g}, {times:.0f} times the lowest one")
 
     def _stop(self, fact: str) -> None:
-        saved = self.checkpoint_path
+        saved = self.backup.checkpoint
         kept = f"`{saved}` is the last checkpoint" if saved.is_file() else "no checkpoint was written yet"
         raise diagnose.TrainingError(f"step {self.iteration + 1:,}: {fact}", diagnose.cure(kept))
 
@@ -356,23 +306,19 @@ class Trainer:
             network.load_state_dict(state)
         return reparameterize.folded_state(network)
 
-    def write(self, suffix: str) -> None:
-        """Write the weights as they would be used."""
-        self._write(suffix, self.result())
-
-    def _write(self, suffix: str, state: dict[str, Tensor]) -> None:
-        if not self.team.leads:
-            return
-        header = Header(seen=self.iteration * self.batch)
-        write(self.place(suffix), header, ((slot, as_array(state[slot.key])) for slot in layout(self.graph, "all")))
+    def write(self, suffix: str, state: dict[str, Tensor] | None = None) -> None:
+        """Write the weights as they would be used, or those of `state`."""
+        if self.team.leads:
+            self.backup.write(suffix, self.result() if state is None else state, self.iteration * self.batch)
 
     def save(self) -> None:
-        """Write `_last.weights` and the checkpoint."""
+        """Write `_last.weights`, the checkpoint and the chart."""
         if not self.team.leads:
             return
+        self.backup.draw(self.log)
         self.write("last")
         if self.darknet_average and self.iteration >= self.darknet_average.start:
-            self._write("ema", self.result(self.darknet_average.state))
+            self.write("ema", self.result(self.darknet_average.state))
         averages = {
             name: {"steps": each.steps, "state": each.state}
             for name, each in (("average", self.average), ("darknet_average", self.darknet_average))
@@ -381,7 +327,7 @@ class Trainer:
         names = ("average_loss", "lowest_loss", "above", "best", "next_score")
         progress = {name: getattr(self, name) for name in names}
         checkpoint.save(
-            self.checkpoint_path,
+            self.backup.checkpoint,
             checkpoint.Checkpoint(
                 self.iteration,
                 self.network.state_dict(),
@@ -399,9 +345,9 @@ class Trainer:
             UsageError: there is none, or it is of another training.
             WeightsError: it is damaged.
         """
-        found = checkpoint.load(self.checkpoint_path, self.origin)
+        found = checkpoint.load(self.backup.checkpoint, self.origin)
         if found.iteration >= self.graph.net.max_batches:
-            message = f"`{self.checkpoint_path}` is of a training that is finished: it made all {found.iteration:,} steps"
+            message = f"`{self.backup.checkpoint}` is of a training that is finished: it made all {found.iteration:,} steps"
             raise UsageError(message, checkpoint.ANEW)
         try:
             self.network.load_state_dict(found.network)
@@ -414,7 +360,7 @@ class Trainer:
             for name, value in found.progress.items():
                 setattr(self, name, value)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
-            raise WeightsError(f"`{self.checkpoint_path}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
+            raise WeightsError(f"`{self.backup.checkpoint}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
         self.iteration = found.iteration
         if optimizer.freeze(self.network, self.iteration + 1):
             self.module = self._module()
@@ -451,7 +397,6 @@ class Trainer:
             stop = asked and self.team.agree(stopped())
             if stop or ended or row.iteration % settings.save_every == 0:
                 self.save()
-                self.draw()
             if settings.keep_every and row.iteration % settings.keep_every == 0:
                 self.write(str(row.iteration))
             if stop and not ended:
@@ -476,13 +421,5 @@ class Trainer:
         self.log.add(row)
         if value > self.best:
             self.best = value
-            self._write("best", state)
+            self.write("best", state)
         return row
-
-    def draw(self) -> None:
-        """The chart."""
-        if self.team.leads and self.log.rows and self.log.path is not None:
-            path = self.log.path.with_name(f"chart_{self.settings.name}.png")
-            net = self.graph.net
-            largest = net.max_chart_loss if "max_chart_loss" in net.given else math.inf
-            draw(path, self.log.rows, self.settings.name, net.max_batches, largest)
