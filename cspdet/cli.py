@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "summary": "print a network's layer table, its BFLOPs and parameters",
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",
-    "weights": "look into weights files, and convert them",
+    "weights": "look into weights files, convert them, cut them",
     "data": "check annotated images, count them, convert them",
     "anchors": "fit anchors to the boxes of a data set",
     "trace": "write what every layer puts out",

@@ -277,6 +277,23 @@ def mosaic_letterbox(graph: Graph) -> Iterator[Diagnostic]:
         )
 
 
+def endless_burn_in(graph: Graph) -> Iterator[Diagnostic]:
+    """The learning rate rises to `learning_rate` over the first `burn_in` steps; a training that ends before never gets there.
+
+    Source: `network.c:get_current_rate`. Detection does not mind.
+    """
+    net = graph.net
+    if net.burn_in and 0 < net.max_batches <= net.burn_in:
+        yield Diagnostic(
+            "warning",
+            "endless-burn-in",
+            f"`max_batches={net.max_batches}` ends before `burn_in={net.burn_in}`",
+            Label(graph.place("max_batches"), "training ends while the learning rate still rises"),
+            (Label(graph.place("burn_in")),) if "burn_in" in net.given else (),
+            "train longer, or set `burn_in` to a tenth of `max_batches` or less",
+        )
+
+
 def gate_order(graph: Graph) -> Iterator[Diagnostic]:
     """AlexeyAB and pjreddie store the gates of [gru] and [lstm] in different orders, so their weights files are not the same.
 
@@ -340,6 +357,7 @@ RULES: tuple[Rule, ...] = (
     joint_heads,
     input_multiple,
     mosaic_letterbox,
+    endless_burn_in,
     gate_order,
     batch_norm_epsilon,
     reorg_order,

@@ -111,6 +111,8 @@ PAIRS = [
     ),
     ("mosaic_letterbox", "note", "mosaic=1\nletter_box=1\n[avgpool]\n", "mosaic=1\nletter_box=0\n[avgpool]\n"),
     ("mosaic_letterbox", "note", "mosaic=1\nletter_box=1\n[avgpool]\n", "mosaic=0\nletter_box=1\n[avgpool]\n"),
+    ("endless_burn_in", "warning", "burn_in=9\nmax_batches=9\n[avgpool]\n", "burn_in=9\nmax_batches=10\n[avgpool]\n"),
+    ("endless_burn_in", "warning", "burn_in=9\nmax_batches=5\n[avgpool]\n", "burn_in=9\n[avgpool]\n"),
     ("gate_order", "note", section("lstm", output=2), section("rnn", output=2)),
     ("batch_norm_epsilon", "note", conv(batch_normalize=1), conv(batch_normalize=0)),
     ("batch_norm_epsilon", "note", section("batchnorm"), section("dropout")),

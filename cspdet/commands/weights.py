@@ -1,7 +1,8 @@
-"""Look into weights files, and convert them.
+"""Look into weights files, convert them, cut them.
 
 cspdet weights info FILE [--cfg CFG]       what the file is, and whether it fits a cfg
 cspdet weights convert CFG IN OUT          .weights to .safetensors and back
+cspdet weights cut CFG IN OUT LAYERS       the first layers only, to train another network from (Darknet's `partial`)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
+from cspdet.commands.loading import positive
 from cspdet.errors import UsageError, WeightsError
 from cspdet.files import check_writable
 from cspdet.graph import Graph
@@ -26,7 +28,7 @@ from cspdet.weights.tensors import write_safetensors
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="info|convert")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="info|convert|cut")
     info = verbs.add_parser("info", help="what a file is, and whether it fits a cfg")
     info.add_argument("file", metavar="FILE", help="weights file")
     info.add_argument("--cfg", metavar="CFG", help="cfg file or model name")
@@ -37,11 +39,17 @@ def configure(parser: ArgumentParser) -> None:
     convert.add_argument("source", metavar="IN", help="file to read")
     convert.add_argument("target", metavar="OUT", help="file to write; its ending says which form")
     add_dialect(convert)
+    cut = verbs.add_parser("cut", help="the weights of the first layers only")
+    cut.add_argument("cfg", metavar="CFG", help="cfg file or model name")
+    cut.add_argument("source", metavar="IN", help="file to read")
+    cut.add_argument("target", metavar="OUT", help="file to write, such as X.conv.45")
+    cut.add_argument("layers", metavar="LAYERS", type=positive, help="how many layers, from the first of the cfg on")
+    add_dialect(cut)
 
 
 def run(arguments: Namespace) -> int:
     """Do what the verb says."""
-    return _convert(arguments) if arguments.verb == "convert" else _info(arguments)
+    return {"convert": _convert, "cut": _cut, "info": _info}[arguments.verb](arguments)
 
 
 def _convert(arguments: Namespace) -> int:
@@ -68,6 +76,32 @@ def _convert(arguments: Namespace) -> int:
         write_safetensors(arguments.target, loaded.header, loaded.extent, arrays, cfg=Path(graph.source.path).name)
     else:
         write(arguments.target, loaded.header, arrays)
+    print(f"{arguments.target}: {len(slots)} arrays, {sum(slot.array.size for slot in slots):,} numbers")
+    return 0
+
+
+def _cut(arguments: Namespace) -> int:
+    """Write the first layers' weights; they have seen no images, as in `darknet.c:partial`."""
+    graph = graph_or_diagnostics(read_cfg(arguments.cfg), dialect_of(arguments))
+    if graph is None:
+        return 1
+    if arguments.layers > len(graph.nodes):
+        message = f"`{arguments.cfg}` has {len(graph.nodes)} layers, not {arguments.layers}"
+        raise UsageError(message, f"`cspdet summary {arguments.cfg}` numbers them")
+    check_writable(arguments.target)
+    loaded = read_any(arguments.source, graph)
+    if loaded.ends_before is not None and loaded.ends_before < arguments.layers:
+        message = f"`{arguments.source}` ends before layer {loaded.ends_before}"
+        raise UsageError(message, "ask for no more layers than it has")
+    if loaded.doubt:
+        print(f"warning: {loaded.doubt}", file=sys.stderr)
+    slots = [slot for slot in layout(graph, "read") if slot.layer < arguments.layers]
+    if not slots:
+        which = "first layer" if arguments.layers == 1 else f"first {arguments.layers} layers"
+        raise UsageError(
+            f"the {which} of `{arguments.cfg}` {'has' if arguments.layers == 1 else 'have'} no weights", "ask for more"
+        )
+    write(arguments.target, loaded.header._replace(seen=0), ((slot, loaded.arrays[slot.key]) for slot in slots))
     print(f"{arguments.target}: {len(slots)} arrays, {sum(slot.array.size for slot in slots):,} numbers")
     return 0
 

@@ -60,6 +60,11 @@ def load(path: Path, origin: dict[str, str]) -> Checkpoint:
         WeightsError: it is damaged or something else.
     """
     try:
+        # PyTorch writes checksums, and does not look at them when it reads.
+        with zipfile.ZipFile(path) as archive:
+            spoilt = archive.testzip()
+        if spoilt:
+            raise zipfile.BadZipFile(spoilt)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"there is no checkpoint `{path}`", "start without `--resume`") from None

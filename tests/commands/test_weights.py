@@ -271,10 +271,43 @@ def test_convert_what_does_not_fit(run: Run, make: Make, cfg: Path, tmp_path: Pa
     assert target.read_bytes() == b"as it was"
 
 
+# -- cut --------------------------------------------------------------------------------------------------------------
+
+
+def test_cut_keeps_the_first_layers(run: Run, make: Make, cfg: Path, tmp_path: Path) -> None:
+    path = tmp_path / "made.conv.1"
+    assert run("weights", "cut", cfg, make(), path, 1) == (0, f"{path}: 5 arrays, {FIRST} numbers\n", "")
+    whole = make().read_bytes()
+    assert path.read_bytes() == struct.pack("<iiiQ", 0, 2, 5, 0) + whole[len(HEADER) :][: 4 * FIRST], "and no images seen"
+    assert run("weights", "cut", cfg, path, tmp_path / "again.conv.1", 1)[0] == 0
+    assert run("weights", "cut", cfg, make(), tmp_path / "all.weights", 3)[0] == 0
+    assert (tmp_path / "all.weights").read_bytes()[20:] == whole[20:]
+
+
+def test_cut_more_than_there_is(run: Run, make: Make, cfg: Path, tmp_path: Path) -> None:
+    code, _, err = run("weights", "cut", cfg, make(), tmp_path / "out.weights", 4)
+    assert code == 2
+    assert "has 3 layers, not 4" in err
+    code, _, err = run("weights", "cut", cfg, make(FIRST, name="made.conv.1"), tmp_path / "out.weights", 2)
+    assert code == 2
+    assert "ends before layer 1" in err
+    assert not (tmp_path / "out.weights").exists()
+
+
+def test_cut_layers_without_weights(run: Run, tmp_path: Path) -> None:
+    cfg, weights = tmp_path / "pool.cfg", tmp_path / "pool.weights"
+    cfg.write_text(NET + "[maxpool]\n" + CONV)
+    weights.write_bytes(HEADER + bytes(4 * FIRST))
+    code, _, err = run("weights", "cut", cfg, weights, tmp_path / "out.weights", 1)
+    assert code == 2
+    assert "the first layer of" in err
+    assert "has no weights" in err
+
+
 # -- calls that cannot work -------------------------------------------------------------------------------------------
 
 BAD_CALLS: dict[str, tuple[list[str], int, str]] = {
-    "no verb": ([], 2, "required: info|convert"),
+    "no verb": ([], 2, "required: info|convert|cut"),
     "another verb": (["look"], 2, "invalid choice: 'look'"),
     "no file": (["info"], 2, "required: FILE"),
     "one file": (["convert", "{cfg}", "{weights}"], 2, "required: OUT"),
@@ -288,6 +321,7 @@ BAD_CALLS: dict[str, tuple[list[str], int, str]] = {
     "cfg twice": (["convert", "{cfg}", "{cfg}", "{folder}/out.weights"], 1, "it is cfg text"),
     "weights for cfg": (["convert", "{weights}", "{cfg}", "{folder}/out.weights"], 1, "so it is not cfg text"),
     "broken cfg": (["info", "{weights}", "--cfg", "{broken}"], 1, "there is no section `[convolution]`"),
+    "no layers": (["cut", "{cfg}", "{weights}", "{folder}/out.weights", "0"], 2, "is no number from 1 on"),
     "broken cfg to convert": (["convert", "{broken}", "{weights}", "{folder}/out.weights"], 1, "{broken}: 1 error"),
 }
 

@@ -22,7 +22,7 @@ learning_rate=.01
 momentum=.9
 decay=.0005
 max_batches={steps}
-burn_in=4
+burn_in={burn_in}
 {net}
 
 [convolutional]
@@ -65,7 +65,8 @@ def graph_of(text: str) -> Graph:
 
 def tiny_text(net: str = "", head: str = "", first: str = "", normalize: int = 1, steps: int = 20, between: str = "") -> str:
     """The cfg of `tiny`."""
-    return NET.format(net=net, head=head, first=first, normalize=normalize, steps=steps, between=between)
+    burn_in = min(4, steps - 1)
+    return NET.format(net=net, burn_in=burn_in, head=head, first=first, normalize=normalize, steps=steps, between=between)
 
 
 def tiny(**values: Any) -> Graph:

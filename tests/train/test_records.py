@@ -102,6 +102,17 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         checkpoint.load(path, {})
 
 
+def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "X.checkpoint"
+    network = {"a": torch.full((1000,), 0.7)}
+    checkpoint.save(path, made(network=network))
+    data = bytearray(path.read_bytes())
+    data[data.index(network["a"].numpy().tobytes()) + 2002] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="cannot be read as a checkpoint: it is damaged"):
+        checkpoint.load(path, {})
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "X.checkpoint"
     checkpoint.save(path, made())
