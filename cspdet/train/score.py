@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cspdet.data.classes import class_of
 from cspdet.data.pictures import Picture
@@ -63,22 +65,29 @@ class ClassScorer:
         """
         device = next(network.parameters()).device
         right = seen = 0
-        for picture in self.pictures[self.team.rank :: self.team.size]:
-            try:
-                number, pixels = class_of(picture, self.names), read_image(picture.path)
-            except CspdetError:
+        mine = self.pictures[self.team.rank :: self.team.size]
+        for start in range(0, len(mine), _BATCH):
+            batch = [*self._read(mine[start : start + _BATCH], network)]
+            if not batch:
                 continue
-            x = torch.from_numpy(middle(pixels, network)).to(device)
-            right += int(network(x[None])[0].flatten().argmax()) == number
-            seen += 1
+            x = torch.from_numpy(np.stack([array for _, array in batch])).to(device)
+            largest = network(x)[0].flatten(1).argmax(1).tolist()
+            right += sum(number == found for (number, _), found in zip(batch, largest, strict=True))
+            seen += len(batch)
         counts = self.team.gather((right, seen))
         if not any(count for _, count in counts):
             raise UsageError("none of the `valid` images can be read", "`cspdet data check` says why")
         found, looked = (sum(column) for column in zip(*counts, strict=True))
         return float(found / looked)
 
+    def _read(self, pictures: Sequence[Picture], network: Network) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The class and the input of each picture that can be read."""
+        for picture in pictures:
+            with suppress(CspdetError):
+                yield class_of(picture, self.names), middle(read_image(picture.path), network)
 
-def middle(pixels: Pixels, network: Network) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+
+def middle(pixels: Pixels, network: Network) -> NDArray[np.float32]:
     """The middle of a picture, (C, H, W) of 0 … 1, after its shorter side was scaled (`image.c:resize_min`, `crop_image`)."""
     shape = network.graph.input
     height, width = pixels.shape[:2]
