@@ -12,8 +12,7 @@ from cspdet.cfg.syntax import Entry, Section
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import REQUIRED, Layer, Option, Problem
 from cspdet.layers.option import OWN, shown
-from cspdet.layers.spelling import nearest
-from cspdet.text import brief
+from cspdet.text import brief, nearest
 
 # What a strict reader takes for a number (`darknet_cfg.cpp`).
 _PLAIN_NUMBERS = re.compile(r"[-.,0-9]*")

@@ -17,9 +17,8 @@ from cspdet.layers.head import Head
 from cspdet.layers.net import Net
 from cspdet.layers.option import LARGEST_SIDE
 from cspdet.layers.route import Route
-from cspdet.layers.spelling import nearest
 from cspdet.layers.tree import WithTree
-from cspdet.text import brief
+from cspdet.text import brief, nearest
 
 # Darknet counts in 32 bits. These bounds lie below that, so that whatever passes can also be allocated on ordinary machines.
 LARGEST_OUTPUT = 2**29

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cspdet.errors import CspdetError, UsageError
+from cspdet.text import nearest
 
 # Adding a command is one file in `commands/` and one line here. A module has `configure(parser)` and `run(arguments) ->
 # exit code`.
@@ -91,8 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-    from cspdet.layers.spelling import nearest
-
     class Parser(ArgumentParser):
         def error(self, message: str) -> NoReturn:
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
@@ -118,7 +117,6 @@ def _help() -> str:
 
 
 def _unknown(word: str) -> int:
-    from cspdet.layers.spelling import nearest
 
     near = nearest(word, COMMANDS)
     cure = f"did you mean `cspdet {near}`?" if near else "`cspdet --help` lists the commands"

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from cspdet.download import fetch
 from cspdet.errors import UsageError
-from cspdet.layers.spelling import nearest
 from cspdet.paths import exists, is_folder
 from cspdet.shipped import Official, catalogue, folder
+from cspdet.text import nearest
 
 DEFAULT = "yolov4-tiny"
 

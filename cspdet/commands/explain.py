@@ -9,8 +9,8 @@ from argparse import ArgumentParser, Namespace
 from cspdet.cfg import codes
 from cspdet.data import codes as data_codes
 from cspdet.errors import UsageError
-from cspdet.layers.spelling import nearest
 from cspdet.rules import RULES
+from cspdet.text import nearest
 
 
 def configure(parser: ArgumentParser) -> None:

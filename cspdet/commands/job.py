@@ -16,7 +16,7 @@ from cspdet.errors import CspdetError, UsageError
 from cspdet.layers.head import Head
 from cspdet.sources import Source
 from cspdet.targets import Target, make_folders
-from cspdet.text import brief, printable
+from cspdet.text import brief, nearest, printable
 
 if TYPE_CHECKING:
     from cspdet.detections import Detections
@@ -50,7 +50,6 @@ class Job:
         """The classes asked for, as numbers."""
         if not self.arguments.classes:
             return None
-        from cspdet.layers.spelling import nearest
 
         names = self.detector.names
         count = max(node.layer.classes for node in self.detector.graph.heads if isinstance(node.layer, Head))

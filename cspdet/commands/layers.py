@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from cspdet.describe import all_layers, one_layer
 from cspdet.errors import UsageError
 from cspdet.layers import BY_NAME
-from cspdet.layers.spelling import nearest
+from cspdet.text import nearest
 
 
 def configure(parser: ArgumentParser) -> None:

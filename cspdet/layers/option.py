@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cspdet.cfg.diagnostic import Severity
 from cspdet.cfg.number import LARGEST_INTEGER, atof, atoi
-from cspdet.text import brief, counted
+from cspdet.text import brief, counted, nearest
 
 # Limits far beyond any real network, so that a slip of the finger is refused before anything is computed or allocated.
 LARGEST_SIDE = 65_536
@@ -212,7 +212,6 @@ def _word(option: Option, text: str, comment: str) -> tuple[str, list[Problem]]:
         return (option.fallback or text) if option.choices else text + comment, [found]
     if not option.choices or text in option.choices:
         return text, []
-    from cspdet.layers.spelling import nearest
 
     near = nearest(text, option.choices)
     cure = f"did you mean `{near}`?" if near else "one of: " + ", ".join(option.choices)
