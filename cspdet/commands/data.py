@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from cspdet.cfg.diagnostic import count
@@ -137,15 +137,10 @@ def _to_darknet(arguments: Namespace) -> int:
         planned.write(advance)
     for part, (images, objects) in planned.counts.items():
         print(f"{part}: {counted(images, 'image')}, {counted(objects, 'object')}")
-    _print_remarks(planned.remarks)
+    for line in planned.remarks.lines():
+        print(line)
     print(f"saved: {printable(arguments.out)}")
     return 0
-
-
-def _print_remarks(remarks: Mapping[str, int]) -> None:
-    for what, number in remarks.items():
-        if number:
-            print(f"{what}: {number:,}")
 
 
 def _to_coco(arguments: Namespace) -> int:
@@ -164,9 +159,10 @@ def _to_coco(arguments: Namespace) -> int:
     if exists(arguments.out) and not arguments.force:
         raise UsageError(f"`{arguments.out}` is there already", "`--force` overwrites it")
     check_writable(arguments.out)
-    found, left_out = coco_instances(read_description(arguments.sources[0]), arguments.part)
+    found, remarks = coco_instances(read_description(arguments.sources[0]), arguments.part)
     write_text(arguments.out, json.dumps(found) + "\n")
     print(f"{counted(len(found['images']), 'image')}, {counted(len(found['annotations']), 'object')}")
-    _print_remarks({"labels with errors left out": left_out})
+    for line in remarks.lines():
+        print(line)
     print(f"saved: {printable(arguments.out)}")
     return 0

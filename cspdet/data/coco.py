@@ -13,6 +13,7 @@ from cspdet.data.conversion import Annotated, Annotations, Object
 from cspdet.data.description import Description
 from cspdet.data.inspection import faults, look_at_all
 from cspdet.data.pictures import read_list
+from cspdet.data.remarks import Remarks
 from cspdet.errors import CspdetError, UsageError
 from cspdet.image import read_image
 from cspdet.outputs import category_numbers, image_numbers
@@ -33,7 +34,7 @@ def read_coco(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) 
         UsageError: a file is not there, or none of the images is.
         CspdetError: it is no instances file.
     """
-    remarks: Counter[str] = Counter()
+    remarks = Remarks()
     found: list[Annotated] = []
     categories: dict[int, str] = {}
     for source in map(Path, sources):
@@ -49,7 +50,7 @@ def read_coco(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) 
 
 
 class _Reader:
-    def __init__(self, source: Path, folders: Sequence[Path], remarks: Counter[str]) -> None:
+    def __init__(self, source: Path, folders: Sequence[Path], remarks: Remarks) -> None:
         self.source = source
         self.folders = folders
         self.remarks = remarks
@@ -111,16 +112,17 @@ class _Reader:
         annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for row in self.tables["annotations"]:
             if row.get("iscrowd"):
-                self.remarks["crowd regions left out"] += 1
+                self.remarks.add("crowd regions left out", self.place(row))
             elif not self.belongs(row, "image_id", rows) or not self.belongs(row, "category_id", self.categories):
-                self.remarks["annotations of no image or category left out"] += 1
+                self.remarks.add("annotations of no image or category left out", self.place(row))
             else:
                 annotations[row["image_id"]].append(row)
         found = []
         for number, row in rows.items():
-            path = self.path(self.text(row, "file_name"))
+            name = self.text(row, "file_name")
+            path = self.path(name)
             if path is None:
-                self.remarks["images that are not there left out"] += 1
+                self.remarks.add("images that are not there left out", f"{self.source}: image {number}, {brief(name)}")
                 continue
             width, height = (row.get(side) for side in ("width", "height"))
             if not all(isinstance(side, int | float) and 0 < side < _LARGEST for side in (width, height)):
@@ -144,11 +146,16 @@ class _Reader:
             raise self.wrong(f"`{brief(json.dumps(box))}` is no `bbox`")
         left, top, wide, high = map(float, numbers)
         shares = (left / width, top / height, (left + wide) / width, (top + high) / height)
-        return Object(self.categories[row["category_id"]], shares)
+        return Object(self.categories[row["category_id"]], shares, place=self.place(row))
+
+    def place(self, row: dict[str, Any]) -> str:
+        """Where an annotation is, for people: by its id, as nobody counts the lines of such a file."""
+        number = row.get("id")
+        return f"{self.source}: annotation {number if isinstance(number, int) else brief(json.dumps(number))}"
 
 
-def coco_instances(description: Description, part: str, workers: int = 4) -> tuple[dict[str, Any], int]:
-    """A part of a data set as COCO's instances, and how many labels were left out because they are none.
+def coco_instances(description: Description, part: str, workers: int = 4) -> tuple[dict[str, Any], Remarks]:
+    """A part of a data set as COCO's instances, and which labels were left out because they are none.
 
     Images and categories are numbered as `cspdet detect --coco` numbers them, so that its results fit.
 
@@ -161,7 +168,7 @@ def coco_instances(description: Description, part: str, workers: int = 4) -> tup
     categories = category_numbers(names)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    left_out = 0
+    remarks = Remarks()
     looks = look_at_all(pictures, workers, lambda _: None)
     files = [each.path.name for each in pictures]
     if len({*files}) < len(files):
@@ -173,7 +180,8 @@ def coco_instances(description: Description, part: str, workers: int = 4) -> tup
         width, height = look.size
         images.append({"id": number, "file_name": name, "width": width, "height": height})
         bad = {fault.line for fault in faults(look.labels, description.classes) if fault.severity == "error"}
-        left_out += len(bad)
+        for line in sorted(bad):
+            remarks.add("labels with errors left out", f"{look.label_file}:{line}" if line else str(look.label_file))
         for row, line in zip(look.labels.rows.tolist(), look.labels.lines, strict=True):
             if line in bad:
                 continue
@@ -182,4 +190,4 @@ def coco_instances(description: Description, part: str, workers: int = 4) -> tup
             found = {"id": len(annotations) + 1, "image_id": number, "category_id": categories[int(row[0])]}
             annotations.append({**found, "bbox": box, "area": round(wide * high, 3), "iscrowd": 0})
     table = [{"id": number, "name": name} for number, name in zip(categories, names, strict=True)]
-    return {"images": images, "annotations": annotations, "categories": table}, left_out
+    return {"images": images, "annotations": annotations, "categories": table}, remarks

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from cspdet.data.labels import label_text
 from cspdet.data.pictures import darknet_label_path, label_path
+from cspdet.data.remarks import Remarks
 from cspdet.errors import CspdetError, UsageError
 from cspdet.files import check_writable, replacing, unwritable
 from cspdet.paths import exists, first_file
@@ -21,12 +22,15 @@ from cspdet.text import brief
 DIFFICULT = "difficult"
 
 
-class Object(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Object:
     """An annotated object: its class's name, and left, top, right, bottom as shares of the image."""
 
     name: str
     box: tuple[float, float, float, float]
     difficult: bool = False
+    # Where it is annotated, for people. The same object may be annotated in two places.
+    place: str = field(default="", compare=False)
 
 
 class Annotated(NamedTuple):
@@ -37,11 +41,11 @@ class Annotated(NamedTuple):
 
 
 class Annotations(NamedTuple):
-    """What annotation files say: images, the names of all classes in their order, and what was left out, how often."""
+    """What annotation files say: images, the names of all classes in their order, and what was left out."""
 
     images: tuple[Annotated, ...]
     names: tuple[str, ...]
-    remarks: Counter[str]
+    remarks: Remarks
 
 
 class Plan(NamedTuple):
@@ -52,7 +56,7 @@ class Plan(NamedTuple):
     files: dict[Path, bytes]
     # Images and objects of each part.
     counts: dict[str, tuple[int, int]]
-    remarks: Counter[str]
+    remarks: Remarks
 
     def write(self, advance: Callable[[int], object] = lambda _: None) -> None:
         """Write all files, each whole or not at all. What is there already with the same content stays.
@@ -104,15 +108,19 @@ def plan(
         if not name.strip() or "\n" in name or "\r" in name:
             raise CspdetError(f"`{brief(name)}` cannot be the name of a class: each has a line of its own", "rename it")
     maker = _Maker(target, {name: number for number, name in enumerate(names)})
-    lists = {part: maker.part(part, annotations) for part, annotations in parts.items()}
+    lists = {
+        part: maker.part(part, annotations, leave_out=not (difficult and part == "valid"))
+        for part, annotations in parts.items()
+    }
     if difficult:
         lists[DIFFICULT] = maker.difficult(parts["valid"])
     maker.describe(lists, names)
     maker.check_folders()
     if not force:
         maker.refuse_to_overwrite()
-    remarks = sum((annotations.remarks for annotations in parts.values()), maker.remarks)
-    return Plan(target, maker.files, maker.counts, remarks)
+    for part in parts.values():
+        maker.remarks.join(part.remarks)
+    return Plan(target, maker.files, maker.counts, maker.remarks)
 
 
 class _Maker:
@@ -122,14 +130,19 @@ class _Maker:
         self.files: dict[Path, bytes] = {}
         self.owners: dict[Path, Path] = {}
         self.counts: dict[str, tuple[int, int]] = {}
-        self.remarks: Counter[str] = Counter()
+        self.remarks = Remarks()
 
-    def part(self, part: str, annotations: Annotations) -> list[Path]:
-        """Plan the label files of a part; gives the images for its list."""
+    def part(self, part: str, annotations: Annotations, *, leave_out: bool) -> list[Path]:
+        """Plan the label files of a part; gives the images for its list.
+
+        Difficult objects are never among the labels; with `leave_out`, they are nowhere else either.
+        """
         objects = 0
         images = dict.fromkeys(annotations.images)
         for image, found in images:
-            self.remarks["difficult objects left out"] += sum(each.difficult for each in found)
+            for each in found:
+                if each.difficult and leave_out:
+                    self.remarks.add("difficult objects left out", each.place)
             objects += self.label(image, [each for each in found if not each.difficult])
         self.counts[part] = len(images), objects
         return [image for image, _ in images]
@@ -140,7 +153,6 @@ class _Maker:
         for image, found in dict.fromkeys(annotations.images):
             images.append(image.parent / DIFFICULT / image.name)
             objects += self.label(images[-1], [each for each in found if each.difficult])
-        self.remarks["difficult objects left out"] -= objects
         self.counts[DIFFICULT] = len(images), objects
         return images
 
@@ -163,13 +175,14 @@ class _Maker:
         """Class, x, y, width, height of an object; nothing if it is left out. What lies outside the image is cut off."""
         number = self.numbers.get(each.name)
         if number is None:
-            self.remarks["objects of other classes left out"] += 1
+            self.remarks.add("objects of other classes left out", each.place)
             return ()
         left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in each.box)
         if not (left < right and top < bottom):
-            self.remarks["boxes without area left out"] += 1
+            self.remarks.add("boxes without area left out", each.place)
             return ()
-        self.remarks["boxes cut at the edge of the image"] += (left, top, right, bottom) != each.box
+        if (left, top, right, bottom) != each.box:
+            self.remarks.add("boxes cut at the edge of the image", each.place)
         return number, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
 
     def describe(self, lists: Mapping[str, Sequence[Path]], names: Sequence[str]) -> None:

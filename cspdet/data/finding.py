@@ -10,8 +10,8 @@ from cspdet.cfg.source import Source, Span
 from cspdet.errors import UsageError
 from cspdet.text import printable
 
-# So many further places of findings alike are named.
-_NAMED = 6
+# So many places of what is alike are named.
+NAMED = 6
 
 
 class Finding(NamedTuple):
@@ -48,8 +48,8 @@ def show(group: list[Finding], color: bool = False) -> str:
     first, *others = group
     text = _show(first, color)
     if others:
-        places = ", ".join(printable(each.place) for each in others[:_NAMED])
-        text += f"\n   … and {len(others):,} more like it: {places}{', …' if len(others) > _NAMED else ''}"
+        places = ", ".join(printable(each.place) for each in others[:NAMED])
+        text += f"\n   … and {len(others):,} more like it: {places}{', …' if len(others) > NAMED else ''}"
     return text
 
 

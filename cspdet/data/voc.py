@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -11,6 +10,7 @@ from xml.parsers import expat
 
 from cspdet.cfg.source import Source, read_bytes
 from cspdet.data.conversion import Annotated, Annotations, Object
+from cspdet.data.remarks import Remarks
 from cspdet.errors import CspdetError, UsageError
 from cspdet.image import SUFFIXES, read_image
 from cspdet.paths import first_file, is_folder
@@ -37,13 +37,13 @@ def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -
         CspdetError: a file is no VOC annotation.
     """
     files = dict.fromkeys(file for source in sources for file in _files(Path(source)))
-    remarks: Counter[str] = Counter()
+    remarks = Remarks()
     found: list[Annotated] = []
     names: set[str] = set()
     for file in files:
         annotated = _read(file, [Path(folder) for folder in images], remarks)
         if annotated is None:
-            remarks["images that are not there left out"] += 1
+            remarks.add("images that are not there left out", str(file))
         else:
             found.append(annotated)
             names |= {each.name for each in annotated.objects}
@@ -74,9 +74,9 @@ def _files(source: Path) -> list[Path]:
     return [source]
 
 
-def _read(file: Path, folders: Sequence[Path], remarks: Counter[str]) -> Annotated | None:
+def _read(file: Path, folders: Sequence[Path], remarks: Remarks) -> Annotated | None:
     """One file; None where its image is not there."""
-    root = _parse(file)
+    root, lines = _parse(file)
     if root.tag != "annotation":
         raise CspdetError(f"`{file}` is no VOC annotation: it begins with <{brief(root.tag)}>", "name other files")
     image = _image(file, root, folders)
@@ -87,16 +87,17 @@ def _read(file: Path, folders: Sequence[Path], remarks: Counter[str]) -> Annotat
         height, width = read_image(image).shape[:2]
     objects = []
     for each in root.iterfind("object"):
+        place = f"{file}:{lines[each]}"
         name = (each.findtext("name") or "").strip()
         if not name:
             raise CspdetError(f"`{file}` has an object without a name", "add its <name>")
         box = each.find("bndbox")
         if box is None:
-            remarks["objects without a box left out"] += 1
+            remarks.add("objects without a box left out", place)
             continue
         left, top, right, bottom = (_number(file, box, side) - 1 for side in ("xmin", "ymin", "xmax", "ymax"))
         shares = (left / width, top / height, right / width, bottom / height)
-        objects.append(Object(name, shares, (each.findtext("difficult") or "").strip() == "1"))
+        objects.append(Object(name, shares, (each.findtext("difficult") or "").strip() == "1", place))
     return Annotated(image, tuple(objects))
 
 
@@ -122,13 +123,17 @@ def _number(file: Path, parent: Element, path: str, default: float | None = None
     return value
 
 
-def _parse(file: Path) -> Element:
-    """The tree of an XML file. Entities, which can grow without end or name other files, are refused with their doctype."""
+def _parse(file: Path) -> tuple[Element, dict[Element, int]]:
+    """The tree of an XML file, and the line in which each element begins.
+
+    Entities, which can grow without end or name other files, are refused with their doctype.
+    """
     from xml.etree.ElementTree import TreeBuilder
 
     data = read_bytes(file, "an XML file")
     builder = TreeBuilder()
     parser = expat.ParserCreate()
+    lines: dict[Element, int] = {}
     depth = 0
 
     def refuse(*_: object) -> NoReturn:
@@ -139,7 +144,7 @@ def _parse(file: Path) -> Element:
         depth += 1
         if depth > _LARGEST_DEPTH:
             raise CspdetError(f"`{file}` is no VOC annotation: its elements lie more than {_LARGEST_DEPTH} deep")
-        builder.start(tag, attributes)
+        lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
 
     def end(tag: str) -> None:
         nonlocal depth
@@ -152,4 +157,4 @@ def _parse(file: Path) -> Element:
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise CspdetError(f"`{file}` is not XML: {error}", "is it cut, or something else?") from None
-    return builder.close()
+    return builder.close(), lines

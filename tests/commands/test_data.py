@@ -205,7 +205,7 @@ def test_from_voc(run: Run) -> None:
         "train: 1 image, 1 object",
         "valid: 1 image, 0 objects",
         "difficult: 1 image, 2 objects",
-        "difficult objects left out: 1",
+        "difficult objects left out: 1 (VOC/Annotations/a.xml:2)",
         "saved: voc.data",
     ]
     assert Path("voc.data").read_text().splitlines()[:4] == [
@@ -232,8 +232,8 @@ def test_from_coco(run: Run) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "train: 2 images, 1 object",
-        "objects of other classes left out: 1",
-        "crowd regions left out: 1",
+        "objects of other classes left out: 1 (instances.json: annotation 2)",
+        "crowd regions left out: 1 (instances.json: annotation 3)",
         "saved: coco.data",
     ]
     assert Path("coco.names").read_text() == "dog\ntooth brush\n"
@@ -245,7 +245,7 @@ def test_to_coco(run: Run, here: Path) -> None:
     make_set(here, BOTH, {"v1": GOOD + WRONG})
     code, out, err = run("data", "convert", "--to", "coco", "made.data", "-o", "valid.json")
     assert (code, err) == (0, "")
-    assert out.splitlines() == ["1 image, 1 object", "labels with errors left out: 1", "saved: valid.json"]
+    assert out.splitlines() == ["1 image, 1 object", "labels with errors left out: 1 (labels/v1.txt:2)", "saved: valid.json"]
     assert [each["file_name"] for each in json.loads(Path("valid.json").read_text())["images"]] == ["v1.png"]
     assert "is there already" in run("data", "convert", "--to", "coco", "made.data", "-o", "valid.json")[2]
     assert run("data", "convert", "--to", "coco", "made.data", "-o", "valid.json", "--force", "--part", "train")[0] == 0

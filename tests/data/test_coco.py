@@ -57,7 +57,7 @@ def test_what_is_read(folder: Path) -> None:
     assert [each.name for each in first.objects] == ["dog", "cat"]
     assert first.objects[0].box == pytest.approx((0.1, 0.1, 0.6, 0.505))
     assert second.objects == ()
-    assert found.remarks == {"crowd regions left out": 1}
+    assert [*found.remarks.lines()] == [f"crowd regions left out: 1 ({folder / 'instances.json'}: annotation 3)"]
 
 
 def test_images_without_annotations_get_empty_label_files(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_names_of_images(folder: Path, name: str, place: str) -> None:
     content["images"][0]["file_name"] = name
     found = read_coco([put(folder, content)], [folder / "none", folder / "images"])
     assert [each.image for each in found.images] == [folder / "images" / place]
-    assert found.remarks["images that are not there left out"] == 1
+    assert found.remarks.places["images that are not there left out"] == [f"{folder / 'instances.json'}: image 3, b.png"]
 
 
 def test_no_path_leads_out_of_the_folder(folder: Path) -> None:
@@ -110,13 +110,17 @@ def test_a_size_that_is_not_given_is_that_of_the_image(folder: Path) -> None:
 def test_annotations_of_nothing(folder: Path) -> None:
     content = instances()
     content["annotations"] += [
-        {"image_id": 99, "category_id": 17, "bbox": [0, 0, 1, 1]},
-        {"image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]},
+        {"id": 9, "image_id": 99, "category_id": 17, "bbox": [0, 0, 1, 1]},
+        {"id": "x", "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]},
         {"image_id": [7], "category_id": 17, "bbox": [0, 0, 1, 1]},
         {"bbox": [0, 0, 1, 1]},
     ]
     found = read_coco([put(folder, content)])
-    assert found.remarks["annotations of no image or category left out"] == 4
+    what = "annotations of no image or category left out"
+    assert found.remarks.counts[what] == 4
+    assert found.remarks.places[what] == [
+        f"{folder / 'instances.json'}: annotation {each}" for each in (9, '"x"', "null", "null")
+    ]
     assert len(found.images[0].objects) == 2
 
 
@@ -217,8 +221,9 @@ def test_any_json(folder: Path, table: str, key: str, value: Any) -> None:
 def test_there_and_back(tmp_path: Path) -> None:
     labels: dict[str, str | None] = {"a1": GOOD + "1 .5 .5 .1 .2\n", "a2": "", "a3": "9 .5 .5 .1 .1\nx\n" + GOOD}
     description = read_description(make_set(tmp_path, labels))
+    labelled = tmp_path / "labels" / "a3.txt"
     content, left_out = coco_instances(description, "train")
-    assert left_out == 2
+    assert [*left_out.lines()] == [f"labels with errors left out: 2 ({labelled}:1, {labelled}:2)"]
     assert [each["id"] for each in content["images"]] == [1, 2, 3]
     assert [each["id"] for each in content["annotations"]] == [1, 2, 3]
     assert content["images"][0] == {"id": 1, "file_name": "a1.png", "width": 40, "height": 20}
@@ -261,7 +266,7 @@ def test_pycocotools_reads_it_and_numbers_are_cocos(tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     description = read_description(REFERENCE / "data" / "coco128" / "coco128.data")
     content, left_out = coco_instances(description, "train")
-    assert left_out == 0
+    assert not left_out.counts
     loaded = coco.COCO(str(put(tmp_path, content)))
     assert len(loaded.getImgIds()) == 128
     assert loaded.getCatIds()[-1] == 90

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from cspdet.data.description import read_description
 from cspdet.data.doctor import examine
 from cspdet.data.labels import parse_labels
 from cspdet.data.pictures import read_list
+from cspdet.data.remarks import Remarks
 from cspdet.errors import CspdetError, UsageError
 from tests.data.material import make_image
 
@@ -26,7 +27,7 @@ HARD = Object("cat", (0.1, 0.1, 0.3, 0.3), difficult=True)
 
 
 def annotations(*images: Annotated, names: tuple[str, ...] = ("cat", "dog")) -> Annotations:
-    return Annotations(images, names, Counter())
+    return Annotations(images, names, Remarks())
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_what_is_written(folder: Path) -> None:
     assert not (folder / "labels").exists()
     planned.write()
     assert planned.counts == {"train": (2, 2), "valid": (1, 1)}
-    assert +planned.remarks == {"difficult objects left out": 1}
+    assert planned.remarks.counts == {"difficult objects left out": 1}
     assert Path("made.data").read_text() == (
         "classes = 2\ntrain = made-train.txt\nvalid = made-valid.txt\nnames = made.names\nbackup = backup\n"
     )
@@ -87,7 +88,7 @@ def test_difficult_objects_in_a_parallel_folder(folder: Path) -> None:
     planned = plan(parts, "made.data", difficult=True)
     planned.write()
     assert planned.counts["difficult"] == (2, 1)
-    assert +planned.remarks == {"difficult objects left out": 1}
+    assert planned.remarks.counts == {"difficult objects left out": 1}
     description = read_description("made.data")
     assert description.difficult is not None
     difficult = read_list(description.difficult, images=False)
@@ -107,7 +108,7 @@ def test_names_choose_and_order_the_classes(folder: Path) -> None:
     planned = plan({"train": annotations(image("a", CAT, DOG, cow))}, "made.data", ["dog", "bird", "cat"])
     planned.write()
     assert [line.split()[0] for line in (folder / "labels" / "a.txt").read_text().splitlines()] == ["2", "0"]
-    assert +planned.remarks == {"objects of other classes left out": 1}
+    assert planned.remarks.counts == {"objects of other classes left out": 1}
     assert Path("made.names").read_text() == "dog\nbird\ncat\n"
 
 
@@ -128,12 +129,13 @@ def test_boxes_are_cut_at_the_edges(tmp_path_factory: pytest.TempPathFactory, bo
     left, top, right, bottom = np.clip(box, 0, 1)
     rows = parse_labels(next(iter(planned.files.values())).decode()).rows
     if left >= right or top >= bottom:
-        assert planned.remarks["boxes without area left out"] == 1
+        assert planned.remarks.counts == {"boxes without area left out": 1}
         assert not len(rows)
     else:
         wanted = [0, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
         np.testing.assert_allclose(rows, [wanted], atol=1e-6)
-        assert planned.remarks["boxes cut at the edge of the image"] == ((left, top, right, bottom) != box)
+        cut = (left, top, right, bottom) != box
+        assert planned.remarks.counts == ({"boxes cut at the edge of the image": 1} if cut else {})
 
 
 def test_nothing_is_overwritten_without_being_asked(folder: Path) -> None:
@@ -176,6 +178,9 @@ def test_images_that_share_a_label_file() -> None:
     # The same twice is no contradiction, nor is an image of both parts.
     parts = {"train": annotations(image("a", CAT), image("a", CAT)), "valid": annotations(image("a", CAT))}
     assert plan(parts, "made.data").counts == {"train": (1, 1), "valid": (1, 1)}
+    # Nor if it is annotated in two places.
+    elsewhere = image("a", replace(CAT, place="b.xml:7"))
+    assert plan({"train": annotations(image("a", CAT), elsewhere)}, "made.data").counts == {"train": (1, 1)}
 
 
 @pytest.mark.parametrize(

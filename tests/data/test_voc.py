@@ -60,7 +60,7 @@ def test_what_is_read(voc: Path) -> None:
     dog, chair = first.objects
     assert (dog.name, dog.difficult, chair.difficult) == ("dog", False, True)
     assert dog.box == pytest.approx((122 / 500, 114 / 375, 378 / 500, 274 / 375))
-    assert not +found.remarks
+    assert not found.remarks.counts
 
 
 def test_sources_of_all_kinds(voc: Path) -> None:
@@ -102,7 +102,7 @@ def test_images_that_are_not_there(voc: Path) -> None:
     (voc / "JPEGImages" / "a.jpg").unlink()
     found = read_voc([voc])
     assert [each.image.stem for each in found.images] == ["b"]
-    assert found.remarks == {"images that are not there left out": 1}
+    assert [*found.remarks.lines()] == [f"images that are not there left out: 1 ({voc / 'Annotations' / 'a.xml'})"]
     (voc / "JPEGImages" / "b.jpg").unlink()
     with pytest.raises(UsageError, match=r"none of the images of .*a\.xml` and the like is there") as caught:
         read_voc([voc])
@@ -116,10 +116,10 @@ def test_a_size_that_is_not_given_is_that_of_the_image(voc: Path) -> None:
 
 
 def test_objects_without_a_box(voc: Path) -> None:
-    (voc / "Annotations" / "a.xml").write_text(xml("<object><name>dog</name><polygon/></object>", DOG))
+    (voc / "Annotations" / "a.xml").write_text(xml("\n<object><name>dog</name><polygon/></object>", DOG))
     found = read_voc([voc])
     assert len(found.images[0].objects) == 1
-    assert found.remarks == {"objects without a box left out": 1}
+    assert [*found.remarks.lines()] == [f"objects without a box left out: 1 ({voc / 'Annotations' / 'a.xml'}:3)"]
 
 
 @pytest.mark.parametrize(
