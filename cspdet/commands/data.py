@@ -7,7 +7,9 @@ cspdet data convert --from coco instances_train2017.json --images images/train20
 cspdet data convert --to coco X.data -o instances.json
 
 Exit code of `check`: 0 if there are no errors and no warnings, 1 if there are, 2 if a file cannot be read. Converting writes
-label files where Darknet looks for them, and X.names and the lists beside X.data.
+label files where Darknet looks for them, and X.names and the lists beside X.data. What it leaves out is counted, and its first
+places are named. An image is left out if it has other proportions than annotated. Images that their EXIF data turn upright
+count as annotated upright, unless the annotated size says otherwise.
 """
 
 from __future__ import annotations

@@ -14,14 +14,15 @@ from cspdet.data.description import Description
 from cspdet.data.inspection import faults, look_at_all
 from cspdet.data.pictures import read_list
 from cspdet.data.remarks import Remarks
+from cspdet.data.size import annotated_size, nothing_fits
 from cspdet.errors import CspdetError, UsageError
-from cspdet.image import read_image
 from cspdet.outputs import category_numbers, image_numbers
 from cspdet.paths import first_file, is_folder
 from cspdet.text import brief
 
 # No coordinate comes near it.
 _LARGEST = 1e9
+_CURE = "correct its `width` and `height`, or annotate it again"
 
 
 def read_coco(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -> Annotations:
@@ -45,7 +46,9 @@ def read_coco(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) 
                 message = f"category {number} is `{name}` in `{source}`, and `{categories[number]}` in another file"
                 raise CspdetError(message, "convert the files one by one, with `--names FILE`")
     if not found:
-        raise UsageError(f"none of the images of `{sources[0]}` is there", "name their folder: `--images FOLDER`")
+        raise nothing_fits(remarks) or UsageError(
+            f"none of the images of `{sources[0]}` is there", "name their folder: `--images FOLDER`"
+        )
     return Annotations(tuple(found), tuple(categories[number] for number in sorted(categories)), remarks)
 
 
@@ -120,14 +123,14 @@ class _Reader:
         found = []
         for number, row in rows.items():
             name = self.text(row, "file_name")
+            place = f"{self.source}: image {number}, {brief(name)}"
             path = self.path(name)
             if path is None:
-                self.remarks.add("images that are not there left out", f"{self.source}: image {number}, {brief(name)}")
+                self.remarks.add("images that are not there left out", place)
                 continue
-            width, height = (row.get(side) for side in ("width", "height"))
-            if not all(isinstance(side, int | float) and 0 < side < _LARGEST for side in (width, height)):
-                height, width = read_image(path).shape[:2]
-            found.append(Annotated(path, tuple(self.object(each, width, height) for each in annotations[number])))
+            sides = annotated_size(path, _written(row), place, self.remarks, _CURE)
+            if sides is not None:
+                found.append(Annotated(path, tuple(self.object(each, *sides) for each in annotations[number])))
         return found
 
     def belongs(self, row: dict[str, Any], key: str, known: Container[int]) -> bool:
@@ -139,7 +142,7 @@ class _Reader:
         names = [str(pure), pure.name] if inside else [pure.name]
         return first_file(folder / each for each in names for folder in self.folders)
 
-    def object(self, row: dict[str, Any], width: Any, height: Any) -> Object:
+    def object(self, row: dict[str, Any], width: float, height: float) -> Object:
         box = row.get("bbox")
         numbers = box if isinstance(box, list) and len(box) == 4 else []
         if not numbers or not all(isinstance(each, int | float) and abs(each) < _LARGEST for each in numbers):
@@ -152,6 +155,12 @@ class _Reader:
         """Where an annotation is, for people: by its id, as nobody counts the lines of such a file."""
         number = row.get("id")
         return f"{self.source}: annotation {number if isinstance(number, int) else brief(json.dumps(number))}"
+
+
+def _written(row: dict[str, Any]) -> tuple[float, float] | None:
+    """The size of an image that a file states; None if it states none."""
+    sides = [side for side in (row.get("width"), row.get("height")) if isinstance(side, int | float) and 0 < side < _LARGEST]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
 def coco_instances(description: Description, part: str, workers: int = 4) -> tuple[dict[str, Any], Remarks]:

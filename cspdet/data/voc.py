@@ -11,8 +11,9 @@ from xml.parsers import expat
 from cspdet.cfg.source import Source, read_bytes
 from cspdet.data.conversion import Annotated, Annotations, Object
 from cspdet.data.remarks import Remarks
+from cspdet.data.size import annotated_size, nothing_fits
 from cspdet.errors import CspdetError, UsageError
-from cspdet.image import SUFFIXES, read_image
+from cspdet.image import SUFFIXES
 from cspdet.paths import first_file, is_folder
 from cspdet.text import brief
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _LARGEST_DEPTH = 100
+_CURE = "correct its <size>, or annotate it again"
 
 
 def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -> Annotations:
@@ -42,13 +44,11 @@ def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -
     names: set[str] = set()
     for file in files:
         annotated = _read(file, [Path(folder) for folder in images], remarks)
-        if annotated is None:
-            remarks.add("images that are not there left out", str(file))
-        else:
+        if annotated is not None:
             found.append(annotated)
             names |= {each.name for each in annotated.objects}
     if not found:
-        raise UsageError(
+        raise nothing_fits(remarks) or UsageError(
             f"none of the images of `{next(iter(files), sources[0])}` and the like is there",
             "name their folder: `--images FOLDER`",
         )
@@ -75,16 +75,22 @@ def _files(source: Path) -> list[Path]:
 
 
 def _read(file: Path, folders: Sequence[Path], remarks: Remarks) -> Annotated | None:
-    """One file; None where its image is not there."""
+    """One file; None where its image is not there, or not the one that was annotated."""
     root, lines = _parse(file)
     if root.tag != "annotation":
         raise CspdetError(f"`{file}` is no VOC annotation: it begins with <{brief(root.tag)}>", "name other files")
     image = _image(file, root, folders)
     if image is None:
+        remarks.add("images that are not there left out", str(file))
         return None
-    width, height = (_number(file, root, f"size/{side}", 0) for side in ("width", "height"))
-    if width <= 0 or height <= 0:  # as some programs leave it
-        height, width = read_image(image).shape[:2]
+    # Some programs write no size, or 0.
+    written = (_number(file, root, "size/width", 0), _number(file, root, "size/height", 0))
+    size = root.find("size")
+    place = f"{file}:{lines[root if size is None else size]}"
+    sides = annotated_size(image, written if min(written) > 0 else None, place, remarks, _CURE)
+    if sides is None:
+        return None
+    width, height = sides
     objects = []
     for each in root.iterfind("object"):
         place = f"{file}:{lines[each]}"

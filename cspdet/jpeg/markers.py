@@ -159,7 +159,7 @@ class File:
         elif marker == 0xEE and body[:5] == b"Adobe" and len(body) > 11:
             self.transform = body[11]
         elif marker == 0xE1 and body[:6] == b"Exif\0\0":
-            self.orientation = _orientation(body[6:])
+            self.orientation = orientation(body[6:])
 
     def segments(self) -> list[bytes]:
         """The scan's data between restart markers, without stuffing."""
@@ -206,7 +206,7 @@ def has_end(data: bytes) -> bool:
         return False
 
 
-def _orientation(tiff: bytes) -> int:
+def orientation(tiff: bytes) -> int:
     """The orientation tag of EXIF data, 1 to 8; 1 where there is none."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:

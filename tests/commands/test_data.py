@@ -190,7 +190,7 @@ def test_stats_see_first_whether_the_chart_can_be_written(run: Run) -> None:
 
 def make_voc() -> None:
     for number, stem in enumerate(("a", "b")):
-        make_image(Path("VOC/JPEGImages") / f"{stem}.jpg", number)
+        make_image(Path("VOC/JPEGImages") / f"{stem}.jpg", number, (500, 375))
     Path("VOC/Annotations").mkdir()
     Path("VOC/Annotations/a.xml").write_text(xml(DOG, CHAIR))
     Path("VOC/Annotations/b.xml").write_text(xml(CHAIR, CHAIR.replace("<xmin> 75", "<xmin> 80")))
@@ -220,6 +220,23 @@ def test_from_voc(run: Run) -> None:
     assert (code, out) == (2, "")
     assert "`voc.data` is there already, with other content" in err
     assert run(*words, "--force")[0] == 0
+
+
+def test_what_is_left_out_for_its_proportions(run: Run) -> None:
+    make_voc()
+    make_image(Path("VOC/JPEGImages/b.jpg"), size=(40, 20))
+    code, out, err = run("data", "convert", "--from", "voc", "VOC", "-o", "voc.data")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "train: 1 image, 1 object",
+        "difficult objects left out: 1 (VOC/Annotations/a.xml:2)",
+        "images left out, as they have other proportions than annotated: 1 (VOC/Annotations/b.xml:2)",
+        "  `VOC/JPEGImages/b.jpg` has 40x20 pixels, but was annotated as 500x375: its boxes would be misplaced",
+        "  help: correct its <size>, or annotate it again",
+        "saved: voc.data",
+    ]
+    assert Path("voc-train.txt").read_text() == "./VOC/JPEGImages/a.jpg\n"
+    assert not Path("VOC/labels/b.txt").exists()
 
 
 def test_from_coco(run: Run) -> None:

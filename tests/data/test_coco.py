@@ -107,6 +107,23 @@ def test_a_size_that_is_not_given_is_that_of_the_image(folder: Path) -> None:
         assert box == pytest.approx((0.25, 0.25, 0.75, 0.75))
 
 
+def test_an_image_of_other_proportions_is_left_out(folder: Path) -> None:
+    content = instances()
+    content["images"][0] |= {"width": 100, "height": 200}
+    path = put(folder, content)
+    found = read_coco([path])
+    assert [each.image.name for each in found.images] == ["b.png"]
+    assert [*found.remarks.lines()][1:] == [
+        f"images left out, as they have other proportions than annotated: 1 ({path}: image 7, a.png)",
+        f"  `{folder / 'a.png'}` has 40x20 pixels, but was annotated as 100x200: its boxes would be misplaced",
+        "  help: correct its `width` and `height`, or annotate it again",
+    ]
+    content["images"].pop()
+    with pytest.raises(CspdetError, match=r"no image is left to convert: .* image 7, a\.png: .* has 40x20 pixels") as caught:
+        read_coco([put(folder, content)])
+    assert caught.value.exit_code == 1
+
+
 def test_annotations_of_nothing(folder: Path) -> None:
     content = instances()
     content["annotations"] += [

@@ -33,7 +33,7 @@ CHAIR = one("chair", (75, 1, 428, 375), "<difficult>1</difficult><part><name>leg
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
     for number, stem in enumerate(("a", "b")):
-        make_image(tmp_path / "VOC" / "JPEGImages" / f"{stem}.jpg", number)
+        make_image(tmp_path / "VOC" / "JPEGImages" / f"{stem}.jpg", number, (500, 375))
     (tmp_path / "VOC" / "Annotations").mkdir()
     (tmp_path / "VOC" / "Annotations" / "a.xml").write_text(xml(DOG, CHAIR))
     (tmp_path / "VOC" / "Annotations" / "b.xml").write_text(xml())
@@ -92,7 +92,7 @@ def test_where_images_may_be(voc: Path, place: str) -> None:
 @pytest.mark.parametrize("filename", ["other.png", "C:\\photos\\other.png", "../../etc/other.png", "/abs/other.png"])
 def test_an_image_of_another_name(voc: Path, filename: str) -> None:
     """The name within counts where no image is called as the XML file; its folders never do."""
-    make_image(voc / "JPEGImages" / "other.png")
+    make_image(voc / "JPEGImages" / "other.png", size=(500, 375))
     (voc / "Annotations" / "c.xml").write_text(xml(DOG, filename=filename))
     (found,) = read_voc([voc / "Annotations" / "c.xml"]).images
     assert found.image == voc / "JPEGImages" / "other.png"
@@ -110,9 +110,32 @@ def test_images_that_are_not_there(voc: Path) -> None:
 
 
 def test_a_size_that_is_not_given_is_that_of_the_image(voc: Path) -> None:
+    make_image(voc / "JPEGImages" / "a.jpg", size=(40, 20))
     for text in (xml(one("dog", (11, 6, 31, 16)), size=(0, 0)), f"<annotation>{one('dog', (11, 6, 31, 16))}</annotation>"):
         (voc / "Annotations" / "a.xml").write_text(text)
         assert read_voc([voc]).images[0].objects[0].box == pytest.approx((0.25, 0.25, 0.75, 0.75))
+
+
+def test_an_image_of_other_proportions_is_left_out(voc: Path) -> None:
+    path = make_image(voc / "JPEGImages" / "a.jpg", size=(375, 500))
+    found = read_voc([voc])
+    assert [each.image.stem for each in found.images] == ["b"]
+    assert found.names == ()
+    first, fact, cure = found.remarks.lines()
+    assert first == f"images left out, as they have other proportions than annotated: 1 ({voc / 'Annotations' / 'a.xml'}:2)"
+    assert fact == f"  `{path}` has 375x500 pixels, but was annotated as 500x375: its boxes would be misplaced"
+    assert cure == "  help: correct its <size>, or annotate it again"
+    with pytest.raises(CspdetError, match=r"no image is left to convert: .*a\.xml:2: .* has 375x500 pixels") as caught:
+        read_voc([voc / "Annotations" / "a.xml"])
+    assert caught.value.exit_code == 1
+
+
+def test_a_scaled_image_keeps_its_boxes(voc: Path) -> None:
+    box = read_voc([voc]).images[0].objects[0].box
+    make_image(voc / "JPEGImages" / "a.jpg", size=(333, 250))
+    found = read_voc([voc])
+    assert found.images[0].objects[0].box == box
+    assert not found.remarks.counts
 
 
 def test_objects_without_a_box(voc: Path) -> None:
