@@ -72,6 +72,8 @@ def check_writable(path: str | Path) -> None:
         raise UsageError(f"cannot write `{path}`: it is a directory", f"name a file in it: `{Path(path) / 'X'}`")
     if is_special(path):
         return
+    if str(path) == "-":
+        raise UsageError("cannot write `-`: it is no name of a file", "standard output is `/dev/stdout`")
     try:
         target = Path(os.path.realpath(path))
         with suppress(FileNotFoundError):

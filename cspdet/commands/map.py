@@ -7,6 +7,7 @@
   cspdet map X.data --detections found.json               of a COCO result file, whoever wrote it
 
 Files are told by their endings, so their order does not matter. A picture that cannot be read is left out, with a warning.
+With `--json -`, standard output is JSON and nothing else; what is for people goes to the error stream.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from cspdet.data.pictures import Picture
     from cspdet.evaluate import Collected, Report
     from cspdet.evaluate.protocols import Outcome
+
+
+# What stands for standard output.
+_STANDARD_OUTPUT = ("-", "/dev/stdout")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -71,7 +76,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     add("--detections", metavar="FILE", help="COCO result file, in place of cfg and weights")
     add("--categories", choices=["coco", "1", "0"], help="how that file numbers classes (default: as its numbers suggest)")
-    add("--json", metavar="FILE", help="write all figures as JSON")
+    add("--json", metavar="FILE", help="write all figures as JSON; - is standard output")
     add("--plot", metavar="FILE.png", help="draw precision over recall")
     add("--confusion", metavar="FILE.png", help="draw which classes are taken for which")
     add("--errors", type=positive, metavar="N", help="draw the N images with the most mistakes")
@@ -123,9 +128,10 @@ def run(arguments: Namespace) -> int:
         outcome=outcome,
     )
     written = _write(arguments, report, seen, outcome, pictures)
-    print(report)
+    for_people = sys.stderr if arguments.json in _STANDARD_OUTPUT else sys.stdout
+    print(report, file=for_people)
     if written:
-        print(printable(f"saved: {', '.join(written)}"))
+        print(printable(f"saved: {', '.join(written)}"), file=for_people)
     return 0
 
 
@@ -175,7 +181,7 @@ def _check_outputs(arguments: Namespace, reads: Iterable[str | Path | None]) -> 
     """See that everything asked for can be made, before the work."""
     from cspdet.evaluate.plots import check_plot
 
-    places = [arguments.json, arguments.plot, arguments.confusion]
+    places = [None if arguments.json in _STANDARD_OUTPUT else arguments.json, arguments.plot, arguments.confusion]
     read, written = {real_path(each) for each in reads if each is not None}, set()
     for place in places:
         if place is None:
@@ -259,14 +265,19 @@ def _write(arguments: Namespace, report: Report, seen: Collected, outcome: Outco
 
     names = [each.name for each in report.classes]
     if arguments.json is not None:
-        write_text(arguments.json, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
+        if arguments.json in _STANDARD_OUTPUT:
+            print(text)
+        else:
+            write_text(arguments.json, text + "\n")
     if arguments.plot is not None:
         plot_precision(report, arguments.plot)
     if arguments.confusion is not None:
         matrix = confusion(seen, len(names), report.iou_threshold, report.threshold)
         title = f"Confidence above {report.threshold:g}, IoU above {report.iou_threshold:g}"
         plot_confusion(matrix, names, arguments.confusion, title)
-    written = [each for each in (arguments.json, arguments.plot, arguments.confusion) if each is not None]
+    places = (arguments.json, arguments.plot, arguments.confusion)
+    written = [each for each in places if each is not None and each not in _STANDARD_OUTPUT]
     if arguments.errors:
         count = _draw_errors(arguments, seen, outcome, names, pictures)
         written.append(f"{counted(count, 'image')} with mistakes in {arguments.errors_dir}")

@@ -287,6 +287,7 @@ def test_to_coco(run: Run, here: Path) -> None:
         (("--to", "coco", "made.data", "-o", "made.data"), 2, "is one of the files that are read"),
         (("--to", "coco", "made.data", "made.data", "-o", "x.json"), 2, "2 sources"),
         (("--to", "coco", "made.data", "-o", "no/x.json"), 2, "mkdir -p no"),
+        (("--to", "coco", "made.data", "-o", "-"), 2, "standard output is `/dev/stdout`"),
         (("--to", "coco", "made.data", "-o", "x.json", "--names", "made.names"), 2, "`--names` has no meaning"),
         (("--to", "coco", "made.data", "-o", "x.json"), 2, "has no `valid=`"),
     ],

@@ -81,6 +81,19 @@ def test_options_reach_the_figures(run: Run) -> None:
         assert there != plain
 
 
+@pytest.mark.parametrize("place", ["-", "/dev/stdout"])
+def test_figures_to_standard_output(run: Run, place: str) -> None:
+    """JSON and nothing else; the table is not lost."""
+    pytest.importorskip("matplotlib")
+    plain = figures(run, *CALL)
+    code, out, err = run(*CALL, "--json", place, "--plot", "curves.png")
+    assert code == 0
+    assert json.loads(out) == plain
+    assert MEAN in err.splitlines()
+    assert err.splitlines()[-1] == "saved: curves.png"
+    assert not Path("-").exists()
+
+
 def test_coco(run: Run) -> None:
     pytest.importorskip("pycocotools")
     there = figures(run, *CALL, "--protocol", "coco")
