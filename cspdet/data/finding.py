@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from cspdet.cfg.diagnostic import SEVERITIES, Diagnostic, Label, Severity, render
 from cspdet.cfg.source import Source, Span
 from cspdet.errors import UsageError
+from cspdet.image import SUFFIXES
 from cspdet.text import printable
 
 # So many places of what is alike are named.
@@ -55,7 +57,9 @@ def show(group: list[Finding], color: bool = False) -> str:
 
 def _show(finding: Finding, color: bool) -> str:
     try:
-        source = Source.read(finding.file)
+        # An image has no lines to show.
+        image = Path(finding.file).suffix.lower() in SUFFIXES
+        source = Source(finding.file, "") if image else Source.read(finding.file)
         start = source.line_starts[finding.line - 1]
         line = source.line(finding.line)
     except (UsageError, IndexError):  # a folder, or a list of millions

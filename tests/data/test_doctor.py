@@ -322,5 +322,13 @@ def test_a_list_that_is_a_folder(tmp_path: Path) -> None:
     make_image(tmp_path / "images" / "a.png")
     (tmp_path / "made.data").write_text("classes=1\ntrain=images\n")
     report = examine(tmp_path / "made.data")
-    assert [each.code for each in report.findings] == ["missing-labels", "no-objects"]
-    assert all(show([each]) for each in report.findings)
+    found = [(each.code, each.place) for each in report.findings]
+    image = tmp_path / "images" / "a.png"
+    assert found == [("missing-labels", f"{image}:1"), ("no-objects", f"{tmp_path / 'images'}:1")]
+    assert show(report.findings[:1]).splitlines()[1:5] == [
+        f" --> {image}:1:1",
+        "  |",
+        "1 |",
+        "  | ^ the image has no objects",
+    ]
+    assert show(report.findings[1:])
