@@ -1,6 +1,7 @@
 """Check annotated images, count them, convert them.
 
 cspdet data check X.data                   everything that is wrong with images and labels, and where
+cspdet data check X.data --classify        the same of a classifier's images, whose paths tell their classes
 cspdet data stats X.data -o X.png          how much there is of what, as a table and as a chart
 cspdet data convert --from voc VOC2007/ImageSets/Main/trainval.txt --valid VOC2007/ImageSets/Main/test.txt -o voc.data
 cspdet data convert --from coco instances_train2017.json --images images/train2017 -o coco.data
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -35,6 +36,11 @@ def configure(parser: ArgumentParser) -> None:
     for each in (check, stats):
         each.add_argument("data", metavar="X.data", help="file that names the lists of images")
         each.add_argument("--part", choices=PARTS, help="look at this list only (default: both)")
+    check.add_argument(
+        "--classify",
+        action=BooleanOptionalAction,
+        help="whether it is for classifiers (default: if it has `labels=` or `top=`, and no label files)",
+    )
     check.add_argument("--notes", action="store_true", help="also print notes, which do not count as problems")
     check.add_argument("--json", action="store_true", help="print JSON, every finding on its own, notes included")
     stats.add_argument("-o", "--out", metavar="FILE", help="draw a chart: .png, .jpg, .svg or .pdf")
@@ -85,7 +91,7 @@ def _check(arguments: Namespace) -> int:
         def begin(images: int) -> Callable[[int], object]:
             return stack.enter_context(progress(images, "checking"))
 
-        report = examine(arguments.data, (arguments.part,) if arguments.part else PARTS, begin)
+        report = examine(arguments.data, (arguments.part,) if arguments.part else PARTS, begin, classify=arguments.classify)
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

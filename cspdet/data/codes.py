@@ -8,8 +8,9 @@ from cspdet.cfg.codes import explanations
 _TEXT = """
 -- the .data file
 missing-names
-    `names=` points to a file with the names of the classes, one per line. It is looked for in the working directory, as
-    Darknet does, and beside the .data file.
+    `names=` points to a file with the names of the classes, one per line. So does `labels=` of a classifier's data set, where
+    these are the names that stand in paths. It is looked for in the working directory, as Darknet does, and beside the .data
+    file.
 no-classes
     `classes=` says how many classes there are; without it, the names are counted.
 odd-classes
@@ -24,6 +25,9 @@ blank-name
 missing-list
     `train=` and `valid=` point to lists of images. They are looked for in the working directory, as Darknet does, and
     beside the .data file.
+two-kinds
+    `labels=` and `top=` are what Darknet reads for classifiers only, but there are label files, which are for detectors. The
+    set is looked at as a detector's, unless `--classify` says otherwise.
 no-list
     The .data file names neither a list to train with nor one to validate with, so there is nothing to look at.
 -- the lists of images
@@ -92,6 +96,12 @@ no-objects
 class-without-objects
     No image of the list has an object of the class, so it cannot be learnt, or its average precision is 0 and lowers the
     mean.
+-- the paths of a classifier's images
+unclear-class
+    The class of an image is the folder on its way that has the class's name. Without one, it is the one class whose name is
+    part of the path, as in Darknet, which takes all that are. If there is none, or several, training leaves the image out.
+class-without-images
+    No image of the list shows the class, so it cannot be learnt, or nothing tells how well it is recognised.
 """
 
 EXPLANATIONS: dict[str, str] = explanations(_TEXT)

@@ -43,14 +43,24 @@ class Description(NamedTuple):
         Raises:
             UsageError: there is neither, or `labels=` is not there.
         """
-        if name := self.written.get("labels"):
-            found = first_file(places(name, self.path))
-            if found is None:
-                raise UsageError(f"`{self.path}` points to `{name}`, which is not there", "put it there, or leave it out")
-            return check_names(read_names(found), self.classes, f"`{found}`")
+        if file := self.labels_file:
+            return check_names(read_names(file), self.classes, f"`{file}`")
         if not self.names:
             raise UsageError(f"`{self.path}` has neither `labels=` nor `names=`", "name a file with the name of each class")
         return self.names
+
+    @property
+    def labels_file(self) -> Path | None:
+        """The file that `labels=` names, if it names one.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        name = self.written.get("labels")
+        found = first_file(places(name, self.path)) if name else None
+        if name and found is None:
+            raise UsageError(f"`{self.path}` points to `{name}`, which is not there", "put it there, or leave it out")
+        return found
 
     def list_of(self, part: str) -> Path:
         """The list `train` or `valid`.

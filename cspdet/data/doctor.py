@@ -1,17 +1,19 @@
-"""The label doctor: everything that is wrong with a data set."""
+"""The label doctor: everything that is wrong with a data set, be it a detector's or a classifier's."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from cspdet.data.class_doctor import KEYS, ClassCount, ClassDoctor
 from cspdet.data.description import PARTS
 from cspdet.data.finding import Finding
 from cspdet.data.inspection import Look, faults
 from cspdet.data.pictures import darknet_label_path
 from cspdet.data.survey import Begin, Place, Survey
+from cspdet.names import read_settings
 from cspdet.text import counted
 
 
@@ -28,8 +30,11 @@ class Report(NamedTuple):
     """What was found, in the order of the files, and how much there is in each part."""
 
     findings: list[Finding]
-    counts: dict[str, Count]
+    counts: Mapping[str, Count | ClassCount]
     classes: int
+    kind: Literal["detector", "classifier"] = "detector"
+    # What tells the kind, unless that was said.
+    evidence: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for `--json`."""
@@ -37,15 +42,23 @@ class Report(NamedTuple):
         return {
             "diagnostics": [each.to_json() for each in self.findings],
             **{f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")},
+            "kind": self.kind,
             "classes": self.classes,
             "parts": {part: count._asdict() for part, count in self.counts.items()},
         }
 
 
-def examine(path: str | Path, parts: Sequence[str] = PARTS, begin: Begin = lambda _: lambda _: None) -> Report:
+def examine(
+    path: str | Path,
+    parts: Sequence[str] = PARTS,
+    begin: Begin = lambda _: lambda _: None,
+    *,
+    classify: bool | None = None,
+) -> Report:
     """Look at every image and label file of the parts of a data set.
 
-    `begin` is given the number of images and gives back what is called with the number of those that are done.
+    `begin` is given the number of images and gives back what is called with the number of those that are done. `classify`
+    says whether the set is a classifier's; otherwise it is if it has settings that only classifiers read, and no label file.
 
     Raises:
         UsageError: there is no such `.data` file, or it says nothing.
@@ -55,18 +68,31 @@ def examine(path: str | Path, parts: Sequence[str] = PARTS, begin: Begin = lambd
     survey.check_names(description.names, str(description.names_file))
     survey.read_lists(parts)
     survey.look(begin)
-    doctor = _Doctor(survey)
+    keys = [key for key in KEYS if description.written.get(key)]
+    labelled = any(all(fault.code != "missing-labels" for fault in look.labels.faults) for look in survey.looks.values())
+    evidence = ""
+    if classify is None and keys:
+        if labelled:
+            message = f"`{keys[0]}=` is for classifiers, but there are label files"
+            line = read_settings(path)[keys[0]].line
+            label, cure = "it is looked at as a detector's", "`--classify` looks at it as a classifier's"
+            survey.add("note", "two-kinds", message, str(path), line, label, cure)
+        else:
+            evidence = f"`{keys[0]}=` is there, and no label file"
+    doctor = ClassDoctor(survey) if classify or evidence else _Doctor(survey, doubt=classify is None and not labelled)
     counts = {part: doctor.check_part(part) for part in survey.lists}
     survey.check_contents()
-    return Report(survey.findings, counts, description.classes)
+    kind: Literal["detector", "classifier"] = "classifier" if isinstance(doctor, ClassDoctor) else "detector"
+    return Report(survey.findings, counts, description.classes, kind, evidence)
 
 
 class _Doctor:
-    """Looks at the labels."""
+    """Looks at the labels; with `doubt`, the set may be a classifier's."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: Survey, *, doubt: bool) -> None:
         self.survey = survey
         self.description = survey.description
+        self.doubt = doubt
 
     def check_part(self, part: str) -> Count:
         """The images of one list and their labels; gives how much there is."""
@@ -111,6 +137,8 @@ class _Doctor:
         if not objects:
             message = f"no image of `{part}` has an object"
             cure = "are the label files where they are looked for? `labels/x.txt` for `images/x.jpg`"
+            if self.doubt:
+                cure += "; a classifier's set, whose paths tell the classes, is checked with `--classify`"
             self.survey.add(
                 "error", "no-objects", message, self.survey.lists[part][0].file, 1, "there is nothing to learn from", cure
             )
@@ -131,9 +159,13 @@ class _Doctor:
 
 def summary(report: Report) -> str:
     """How much there is, in a line."""
-    counts = report.counts.values()
-    images, objects, empty = (
-        sum(getattr(count, name) for count in counts) for name in ("images", "objects", "without_objects")
-    )
-    parts = [counted(images, "image"), counted(objects, "object"), counted(report.classes, "class", "classes")]
-    return ", ".join([*parts, f"{counted(empty, 'image')} without objects"])
+
+    def total(name: str) -> int:
+        return sum(getattr(count, name) for count in report.counts.values())
+
+    images, classes = counted(total("images"), "image"), counted(report.classes, "class", "classes")
+    if report.kind == "detector":
+        empty = counted(total("without_objects"), "image")
+        return f"{images}, {counted(total('objects'), 'object')}, {classes}, {empty} without objects"
+    why = f"; taken for a classifier's, as {report.evidence} (--no-classify)" if report.evidence else ""
+    return f"{images}, {classes}, {counted(total('without_class'), 'image')} without a class{why}"

@@ -76,7 +76,7 @@ class ClassScorer:
             seen += len(batch)
         counts = self.team.gather((right, seen))
         if not any(count for _, count in counts):
-            raise UsageError("none of the `valid` images can be read", "`cspdet data check` says why")
+            raise UsageError("none of the `valid` images can be read", "`cspdet data check --classify` says why")
         found, looked = (sum(column) for column in zip(*counts, strict=True))
         return float(found / looked)
 

@@ -112,6 +112,32 @@ def test_json_has_every_finding(run: Run, here: Path) -> None:
     assert all({*each} == {*found["diagnostics"][0]} for each in found["diagnostics"])
 
 
+def test_a_classifiers_set(run: Run, here: Path) -> None:
+    for number, name in enumerate(("cat", "dog", "cow")):
+        make_image(here / "all" / name / "1.png", number)
+    (here / "made.names").write_text("cat\ndog\n")
+    (here / "made.data").write_text("classes=2\ntrain=all\nnames=made.names\n")
+    code, out, err = run("data", "check", "made.data", "--classify")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "error[unclear-class]: `all/cow/1.png`: no name of a class is part of its path",
+        " --> all/cow/1.png:1:1",
+        "  |",
+        "1 |",
+        "  | ^ training leaves it out",
+        "  |",
+        "  = help: put the pictures of each class into a folder of its name",
+        "",
+        "made.data: 1 error; 3 images, 2 classes, 1 image without a class",
+    ]
+    code, out, _ = run("data", "check", "made.data")
+    assert code == 1
+    assert "is checked with `--classify`" in out
+    (here / "made.data").write_text("classes=2\ntrain=all\nlabels=made.names\n")
+    assert run("data", "check", "made.data", "--no-classify")[1].endswith("3 images without objects\n")
+    assert run("data", "check", "made.data")[1].endswith("`labels=` is there, and no label file (--no-classify)\n")
+
+
 def test_a_single_part(run: Run, here: Path) -> None:
     make_set(here, {**BOTH, "c": WRONG}, {"v": GOOD, "w": BOTH["b"]})
     assert run("data", "check", "made.data", "--part", "valid")[0] == 0
