@@ -25,6 +25,12 @@ blank-name
 missing-list
     `train=` and `valid=` point to lists of images. They are looked for in the working directory, as Darknet does, and
     beside the .data file.
+missing-map
+    `map=` points to a file that says for each class which one it is in another numbering. Only Darknet's `detector valid`
+    reads it, and stops where it is not there. Training takes such a file from `map=` in the head of the cfg.
+unused-map
+    `map=` is what Darknet's `detector valid` numbers classes by. Nothing here does: neither training nor `cspdet map` reads it,
+    as Darknet's own do not.
 two-kinds
     `labels=` and `top=` are what Darknet reads for classifiers only, but there are label files, which are for detectors. The
     set is looked at as a detector's, unless `--classify` says otherwise.

@@ -107,6 +107,7 @@ def examine_description(path: str | Path) -> tuple[Description, list[Finding]]:
     names, names_file = reader.names()
     classes = reader.classes(names)
     train, valid, difficult = (reader.file(key, lists=True) for key in (*PARTS, "difficult"))
+    reader.check_map()
     written = {key: setting.value for key, setting in settings.items()}
     backup = _backup(path, written)
     return Description(path, classes, names, train, valid, difficult, backup, written, names_file), reader.findings
@@ -171,6 +172,23 @@ class _Reader:
             cure = f"write one name per line, or `classes = {len(names)}`"
             self.find("error", "classes-names", message, "classes", "", cure)
         return classes
+
+    def check_map(self) -> None:
+        """Say that `map=` does nothing, or that its file is not there.
+
+        Darknet reads it in `detector.c:validate_detector` only, of which cspdet has no counterpart.
+        """
+        name = self.value("map")
+        if not name:
+            return
+        cure = "leave it out; for training, `map=` in the head of the cfg maps classes"
+        if first_file(places(name, self.path)):
+            label = "only Darknet's `detector valid` uses it"
+            self.find("note", "unused-map", f"`map=` in `{self.path}` does nothing here", "map", label, cure)
+        else:
+            message = f"`{self.path}` points to `{brief(name, 120)}`, which is not there"
+            label = "nothing here uses it, but Darknet's `detector valid` stops"
+            self.find("warning", "missing-map", message, "map", label, f"put it there, or {cure}")
 
 
 def _backup(path: Path, written: dict[str, str]) -> Path:

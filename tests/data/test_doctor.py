@@ -108,6 +108,11 @@ CASES: dict[str, Case] = {
     "no list": Case(
         write("made.data", "classes=2\nnames=made.names\n"), (ERROR, "no-list", "made.data:1", "neither `train=` nor `valid=`")
     ),
+    "a class map gone": Case(
+        append("made.data", "map = none.map\n"),
+        (WARNING, "missing-map", "made.data:5", "points to `none.map`, which is not there"),
+    ),
+    "a class map": Case(append("made.data", "map = made.names\n"), (NOTE, "unused-map", "made.data:5", "does nothing here")),
     "settings of a classifier": Case(
         append("made.data", "top = 5\n"), (NOTE, "two-kinds", "made.data:5", "`top=` is for classifiers, but there are label")
     ),
