@@ -7,8 +7,9 @@ from pathlib import Path
 from cspdet.binding import bind
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label, Severity
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
+from cspdet.cfg.expand import Expansion, expand
 from cspdet.cfg.source import Source, Span
-from cspdet.cfg.syntax import Document, Section, parse
+from cspdet.cfg.syntax import Section, parse
 from cspdet.errors import UsageError
 from cspdet.graph import Graph, Node, place
 from cspdet.layers import BY_NAME
@@ -42,24 +43,28 @@ def build(
     that runs.
 
     Raises:
-        UsageError: `width`, `height` or `channels` is impossible.
+        UsageError: `width`, `height` or `channels` is impossible, or the source sets a variable that is not there.
     """
     size = {name: value for name, value in (("width", width), ("height", height), ("channels", channels)) if value is not None}
     for name, value in size.items():
         if not 1 <= value <= LARGEST_SIDE:
             raise UsageError(f"a {name} of {value} was asked for", f"from 1 to {LARGEST_SIDE} is possible")
     document, diagnostics = parse(source, dialect)
-    builder = _Builder(document, dialect, size)
+    expansion, found = expand(document, dialect, BY_NAME, Net.names)
+    if not expansion.complete:
+        return None, (*diagnostics, *found)
+    builder = _Builder(expansion, dialect, size)
     graph = builder.build()
-    return graph, (*diagnostics, *builder.diagnostics)
+    return graph, (*diagnostics, *found, *builder.diagnostics)
 
 
 class _Builder(Findings):
     """Binds and shapes one section after the other; goes on after an error, so that all are found at once."""
 
-    def __init__(self, document: Document, dialect: Dialect, size: dict[str, int]) -> None:
+    def __init__(self, expansion: Expansion, dialect: Dialect, size: dict[str, int]) -> None:
         super().__init__()
-        self.document = document
+        self.expansion = expansion
+        self.document = expansion.document
         self.dialect = dialect
         self.size = size
         self.input: Shape | None = None
@@ -90,7 +95,7 @@ class _Builder(Findings):
         if not sections:
             return None
         net_section = self.find_net(sections)
-        net = self.bind_net(net_section) if net_section else None
+        net = self.bind_net(net_section) if net_section and not net_section.spoilt else None
         self.sections = [section for section in sections if section is not net_section]
         if len(self.sections) > LARGEST_DEPTH:
             message, last = f"{len(self.sections):,} layers", self.sections[LARGEST_DEPTH]
@@ -103,7 +108,8 @@ class _Builder(Findings):
             self.report("error", "no-layers", "the file has no layer", sections[0].name_span, "", cure)
         if net is None or net_section is None or self.input is None:
             return None
-        return Graph(net, net_section, self.input, tuple(self.nodes), self.document.source, self.dialect)
+        names = self.expansion.names if self.expansion.authored else None
+        return Graph(net, net_section, self.input, tuple(self.nodes), self.document.source, self.dialect, names)
 
     def find_net(self, sections: tuple[Section, ...]) -> Section | None:
         """The section about the input, which must be the first."""
@@ -148,6 +154,8 @@ class _Builder(Findings):
         if kind is None:
             self.report_unknown_section(section)
             return None
+        if section.spoilt:
+            return None
         if self.dialect.name not in kind.known_to:
             self.report_foreign_section(kind, section)
         errors = self.errors
@@ -190,7 +198,7 @@ class _Builder(Findings):
         return list(layer.check(*inputs))
 
     def report_unknown_section(self, section: Section) -> None:
-        near = nearest(section.name, BY_NAME)
+        near = nearest(section.name, [*BY_NAME, *self.expansion.blocks])
         cure = f"did you mean `[{near}]`?" if near else "`cspdet layers` lists all sections"
         if near and near.lower() == section.name.lower():
             cure += " names are case-sensitive"

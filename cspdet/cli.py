@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "map": "say how good a detector is: mean average precision",
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",
+    "expand": "write a cfg as plain Darknet text",
     "summary": "print a network's layer table, its BFLOPs and parameters",
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",

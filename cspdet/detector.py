@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -217,6 +217,7 @@ def load(
     height: int | None = None,
     device: str = "cpu",
     dialect: str | Dialect = ALEXEYAB,
+    settings: Mapping[str, object] | None = None,
 ) -> Detector:
     """Load a network: a cfg file or the name of a model, and its weights.
 
@@ -230,6 +231,7 @@ def load(
         height: height of the network's input in pixels, in place of the cfg's.
         device: where PyTorch runs it.
         dialect: the program the cfg and weights were made for: alexeyab, pjreddie, hank-ai or pytorch.
+        settings: values of variables, in place of what the cfg's [define] says.
 
     Raises:
         CfgError: the cfg cannot be run; it carries all diagnostics.
@@ -244,7 +246,8 @@ def load(
             raise UsageError(f"there is no dialect `{dialect}`", "one of: " + ", ".join(DIALECTS))
         dialect = DIALECTS[dialect]
     model = find(cfg)
-    graph, diagnostics = load_graph(Source.read(model.cfg), dialect, width=width, height=height)
+    source = Source.read(model.cfg).set({name: str(value) for name, value in (settings or {}).items()})
+    graph, diagnostics = load_graph(source, dialect, width=width, height=height)
     if weights is None and model.official:
         weights = model.fetch_weights()
     detector = _with_weights(graph, weights)

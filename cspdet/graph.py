@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +76,18 @@ class Graph(NamedTuple):
     nodes: tuple[Node, ...]
     source: Source
     dialect: Dialect
+    # The numbers of the layers that have names; None where the text is plain.
+    names: Mapping[str, int] | None = None
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """[net] and the sections of all layers, with all values worked out."""
+        return (self.net_section, *(node.section for node in self.nodes))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """[net] and all layers."""
+        return (self.net, *(node.layer for node in self.nodes))
 
     @property
     def heads(self) -> tuple[Node, ...]:

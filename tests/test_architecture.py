@@ -29,6 +29,7 @@ ORDER = [
     "build",
     "rules",
     "describe",
+    "plain",
     "files",
     "jpeg",
     "image",

@@ -2,7 +2,7 @@
 
 `#> error[head-filters] reads 21 channels, not 255` stands above the line that the diagnostic's label must point at: severity,
 code, and words of the message. `#: dialect pjreddie` names the dialect, where it is not AlexeyAB's. What is not announced must
-not be said, notes included.
+not be said, notes included. `#: plain` asks for what plain text cannot say, too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cspdet.cfg.codes import EXPLANATIONS
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.cfg.source import Source
+from cspdet.plain import plain_problems
 from cspdet.rules import RULES, examine
 from tests.conftest import SHIPPED
 
@@ -62,12 +63,15 @@ def test_case(path: Path) -> None:
     dialect, expected = read_case(path)
     graph, diagnostics = examine(Source.read(path), dialect)
     left = list(diagnostics)
+    if "#: plain\n" in path.read_text("utf-8"):
+        assert graph is not None
+        left += plain_problems(graph)
     for each in expected:
         found = next((diagnostic for diagnostic in left if fits(diagnostic, each)), None)
         assert found is not None, f"missing: {each}; there is {left}"
         left.remove(found)
     assert not left, f"not announced: {left}"
-    assert (graph is None) == any(each.severity == "error" for each in expected)
+    assert (graph is None) == any(each.severity == "error" and each.code != "not-plain" for each in expected)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -149,7 +153,7 @@ def test_a_tree_that_fits_needs_no_remark(tmp_path: Path, place: str) -> None:
 def emitted() -> Iterator[str]:
     """The codes that stand in the source where diagnostics are made."""
     package = Path(cspdet.__file__).parent
-    places = {"Problem": 0, "mismatch": 0, "Diagnostic": 1, "report": 1}
+    places = {"Problem": 0, "ExpressionError": 0, "mismatch": 0, "Diagnostic": 1, "report": 1}
     for path in package.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(call, ast.Call):

@@ -68,6 +68,32 @@ missing-option
     The section cannot do without the option. Darknet crashes.
 missing-file
     The option names a file that is not there. Darknet stops.
+-- the authoring language
+undefined-variable
+    `$name` stands for a variable of `[define]`, or for a parameter of the block it is written in.
+bad-expression
+    `$(…)` holds arithmetic: numbers, variables, `+ - * / // % **`, comparisons, parentheses, and a few functions.
+bad-name
+    Variables, parameters and layers are named by letters, digits and `_`, beginning with a letter; blocks may have `-`, too.
+same-name
+    A name stands for one thing: one variable, one block, one layer. Within each use of a block its layers have names of
+    their own. A block cannot have the name of a section.
+block-end
+    `[block]` begins the definition of a block, and `[end]` ends it. Definitions cannot stand within each other.
+block-within
+    Within a block stand the sections that it is short for; variables, blocks and includes belong to the whole file.
+recursive-block
+    A block that uses itself, directly or through others, would never end.
+bad-repeat
+    `repeat` says how many times a section is put there; with 0, it is left out.
+too-many-sections
+    Blocks and repetitions make more sections than any network has.
+no-include
+    `[include]` puts another file in its place; its path counts from the folder of the file that names it.
+recursive-include
+    A file that includes itself, directly or through others, would never end.
+not-plain
+    AlexeyAB's Darknet has no section or option for this, so the network cannot be written as plain Darknet text.
 -- the network
 net-first
     The first section says what the network reads; Darknet stops where it is not `[net]` or `[network]`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol
 
 from cspdet.cfg.source import Span
@@ -84,6 +84,7 @@ def _label_to_json(label: Label) -> dict[str, Any]:
         "end_line": end_line,
         "end_column": end_column,
         "label": label.text,
+        **({"through": [*map(str, span.through)]} if span.through else {}),
     }
 
 
@@ -105,36 +106,50 @@ def render(diagnostic: Diagnostic, color: bool = False) -> str:
         return f"\x1b[{_COLORS[role]}m{text}\x1b[0m" if color and text else text
 
     label = diagnostic.label
-    by_line: dict[int, list[tuple[Label, bool]]] = {}
+    files: dict[str, list[Label]] = {}
     for each in (label, *diagnostic.others):
-        by_line.setdefault(each.span.line, []).append((each, each is label))
-    width = len(str(max(by_line)))
-    # A line with zero bytes is no text that could be shown.
-    by_line = {number: labels for number, labels in by_line.items() if "\0" not in label.span.source.line(number)}
+        files.setdefault(each.span.source.path, []).append(each)
+    width = len(str(max(each.span.line for each in (label, *diagnostic.others))))
     bar = paint(f"{'':{width}} |", "frame")
     head = f"{diagnostic.severity}[{diagnostic.code}]"
-    rows = [
-        f"{paint(head, diagnostic.severity)}: {printable(diagnostic.message)}",
-        f"{'':{width}}{paint('-->', 'frame')} {printable(str(label.span))}",
-        *([bar] if by_line else []),
-    ]
+    rows = [f"{paint(head, diagnostic.severity)}: {printable(diagnostic.message)}"]
+    for labels in files.values():
+        arrow = "-->" if label in labels else ":::"
+        rows.append(f"{'':{width}}{paint(arrow, 'frame')} {printable(str(labels[0].span))}")
+        shown = [*_lines(labels, label, diagnostic.severity, bar, width, paint)]
+        rows += [bar, *shown] if shown else []
+    remarks = [("note", f"in the block that is used at {use}") for use in reversed(label.span.through)]
+    remarks += [("help", diagnostic.help)] if diagnostic.help else []
+    sign = paint("=", "frame")
+    rows += [bar] if remarks else []
+    rows += [f"{'':{width}} {sign} {paint(kind, kind)}: {printable(text)}" for kind, text in remarks]
+    return "\n".join(rows)
+
+
+def _lines(
+    labels: Iterable[Label], primary: Label, severity: Severity, bar: str, width: int, paint: Callable[[str, str], str]
+) -> Iterator[str]:
+    """The lines of one file that labels stand in, and the labels below them."""
+    by_line: dict[int, list[Label]] = {}
+    for label in labels:
+        by_line.setdefault(label.span.line, []).append(label)
     for number in sorted(by_line):
-        line = label.span.source.line(number)
+        line = by_line[number][0].span.source.line(number)
+        if "\0" in line:
+            continue  # it is no text that could be shown
         # The labels of a line stand below it together; of a long line, each gets the part that it is about.
         for group in [by_line[number]] if len(line) <= _WIDEST else [[each] for each in by_line[number]]:
-            offset = _window_start(line, group[0][0].span.column - 1)
+            offset = _window_start(line, group[0].span.column - 1)
             shown = _expand(line[offset : offset + _WIDEST])
-            rows.append(f"{paint(f'{number:>{width}} |', 'frame')} {shown}".rstrip())
-            for each, primary in group:
+            yield f"{paint(f'{number:>{width}} |', 'frame')} {shown}".rstrip()
+            for each in group:
                 column = each.span.column - 1
                 length = max(1, min(each.span.end - each.span.start, len(line) - column))
                 lead = _display_width(line[offset:column])
-                marks = ("^" if primary else "-") * max(1, min(_display_width(line[column : column + length]), _WIDEST - lead))
+                mark = "^" if each is primary else "-"
+                marks = mark * max(1, min(_display_width(line[column : column + length]), _WIDEST - lead))
                 note = f"{marks} {printable(each.text)}".rstrip()
-                rows.append(f"{bar} {'':{lead}}{paint(note, diagnostic.severity if primary else 'frame')}")
-    if diagnostic.help:
-        rows += [bar, f"{'':{width}} {paint('=', 'frame')} {paint('help', 'help')}: {printable(diagnostic.help)}"]
-    return "\n".join(rows)
+                yield f"{bar} {'':{lead}}{paint(note, severity if each is primary else 'frame')}"
 
 
 def count(diagnostics: Iterable[Graded]) -> str:

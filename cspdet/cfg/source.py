@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +17,14 @@ LARGEST = 8 * 2**20
 class Source:
     """One cfg file: its text, how it was encoded, and where its lines start.
 
-    `text` is the decoded file without a byte-order mark; `encode(text)` gives the original bytes back.
+    `text` is the decoded file without a byte-order mark; `encode(text)` gives the original bytes back. `settings` are values
+    of variables in place of those that [define] gives them.
     """
 
-    __slots__ = ("encoding", "line_starts", "mark", "path", "text")
+    __slots__ = ("encoding", "line_starts", "mark", "path", "settings", "text")
 
     def __init__(self, path: str, text: str, encoding: str = "utf-8", mark: bytes = b"") -> None:
+        self.settings: Mapping[str, str] = {}
         self.path = path
         self.text = text
         self.encoding = encoding
@@ -60,6 +62,12 @@ class Source:
             UsageError: the file is missing, is a directory, cannot be read or is far too large.
         """
         return cls.decode(str(path), read_bytes(path, "a cfg file", "is it a weights file? the cfg comes first"))
+
+    def set(self, settings: Mapping[str, str]) -> Source:
+        """The same text with other values for variables."""
+        source = Source(self.path, self.text, self.encoding, self.mark)
+        source.settings = settings
+        return source
 
     def encode(self, text: str) -> bytes:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
@@ -116,6 +124,8 @@ class Span(NamedTuple):
     source: Source
     start: int
     end: int
+    # The uses of blocks that what stands here came through, outermost first.
+    through: tuple[Span, ...] = ()
 
     @property
     def text(self) -> str:

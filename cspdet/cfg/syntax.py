@@ -35,6 +35,8 @@ class Section(NamedTuple):
     name: str
     name_span: Span
     entries: tuple[Entry, ...]
+    # Whether a value could not be worked out, which was reported, so that what it is without it means nothing.
+    spoilt: bool = False
 
 
 class Line(NamedTuple):

@@ -113,7 +113,7 @@ def _cfg(arguments: Namespace) -> tuple[Graph | None, tuple[AnchorHead, ...]]:
 
     if arguments.write:
         check_writable(arguments.cfg)
-    source, dialect = read_cfg(arguments.cfg), dialect_of(arguments)
+    source, dialect = read_cfg(arguments.cfg, arguments), dialect_of(arguments)
     graph = graph_or_diagnostics(source, dialect, width=arguments.width, height=arguments.height)
     return graph, anchor_heads(graph) if graph else ()
 

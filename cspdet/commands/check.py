@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
     unreadable = False
     for name in arguments.files:
         try:
-            source = read_cfg(name)
+            source = read_cfg(name, arguments)
         except UsageError as error:
             print(f"error: {error}", file=sys.stderr)
             unreadable = True

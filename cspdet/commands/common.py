@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from typing import IO
 
@@ -18,12 +18,21 @@ from cspdet.text import printable
 
 
 def add_dialect(parser: ArgumentParser) -> None:
-    """The `--dialect` option."""
+    """The options that say how a cfg is read: `--dialect` and `--set`."""
     parser.add_argument(
         "--dialect",
         choices=[*DIALECTS],
         default="alexeyab",
         help="program that the cfg and its weights were made for (default: alexeyab)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=VALUE",
+        help="value of a variable, in place of what the cfg's `[define]` says; may be given several times",
     )
 
 
@@ -40,8 +49,20 @@ def dialect_of(arguments: Namespace) -> Dialect:
     return DIALECTS[arguments.dialect]
 
 
-def read_cfg(name: str) -> Source:
-    """The cfg file of that path, the model of that name, or standard input for `-`.
+def settings_of(arguments: Namespace) -> dict[str, str]:
+    """The variables that `--set` gives values to."""
+    return dict(arguments.settings)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip() and value.strip()):
+        raise ArgumentTypeError(f"`{text}` is not `NAME=VALUE`")
+    return name.strip(), "".join(value.split())
+
+
+def read_cfg(name: str, arguments: Namespace) -> Source:
+    """The cfg file of that path, the model of that name, or standard input for `-`, with the variables set.
 
     Raises:
         UsageError: there is none.
@@ -50,8 +71,10 @@ def read_cfg(name: str) -> Source:
         data = sys.stdin.buffer.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise UsageError(f"more than {LARGEST:,} bytes came in, so it is not a cfg", "is it another kind of file?")
-        return Source.decode("<stdin>", data)
-    return Source.read(find(name).cfg)
+        source = Source.decode("<stdin>", data)
+    else:
+        source = Source.read(find(name).cfg)
+    return source.set(settings_of(arguments))
 
 
 def graph_or_diagnostics(source: Source, dialect: Dialect, **size: int | None) -> Graph | None:

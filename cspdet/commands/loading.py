@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cspdet.commands.common import settings_of
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.layers.head import Head
@@ -120,6 +121,7 @@ def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | No
             height=arguments.height,
             device=device,
             dialect=arguments.dialect,
+            settings=settings_of(arguments),
         )
     for each in caught if detector.ends_before is None else ():
         print(printable(f"warning: {each.message}"), file=sys.stderr)

@@ -221,7 +221,7 @@ def _collect(
         with progress(len(pictures), "evaluating") as advance:
             return collect_results(results, pictures, difficult=difficult, advance=advance, warn=_warn), names
     # What else is wrong with the cfg, loading it will say.
-    if graph := examine(read_cfg(files.cfg), dialect_of(arguments))[0]:
+    if graph := examine(read_cfg(files.cfg, arguments), dialect_of(arguments))[0]:
         check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
     detector = load_detector(files.cfg, files.weights, names or None, arguments)
     names = finder(detector).names

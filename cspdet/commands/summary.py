@@ -21,7 +21,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the table."""
-    graph = graph_or_diagnostics(read_cfg(arguments.cfg), dialect_of(arguments), width=arguments.width, height=arguments.height)
+    graph = graph_or_diagnostics(
+        read_cfg(arguments.cfg, arguments), dialect_of(arguments), width=arguments.width, height=arguments.height
+    )
     if graph is None:
         return 1
     if not arguments.json:

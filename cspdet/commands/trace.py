@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from cspdet.commands.arrays import read_array
-from cspdet.commands.common import add_dialect
+from cspdet.commands.common import add_dialect, settings_of
 from cspdet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def run(arguments: Namespace) -> int:
     if len({each.shape for each in inputs}) > 1:
         raise UsageError("the inputs have different shapes", "give arrays of one shape")
     size = {"height": inputs[0].shape[2], "width": inputs[0].shape[3]} if inputs[0].ndim == 4 else {}
-    detector = load(arguments.cfg, arguments.weights, device=arguments.device, dialect=arguments.dialect, **size)
+    how: dict[str, Any] = {"dialect": arguments.dialect, "settings": settings_of(arguments)}
+    detector = load(arguments.cfg, arguments.weights, device=arguments.device, **how, **size)
     wanted = detector.graph.input.dimensions
     if inputs[0].shape[1:] != wanted:
         raise UsageError(

@@ -72,7 +72,7 @@ def run(arguments: Namespace) -> int:
     from cspdet.data.description import read_description
     from cspdet.data.pictures import read_list
 
-    source = read_cfg(arguments.cfg)
+    source = read_cfg(arguments.cfg, arguments)
     graph = graph_or_diagnostics(source, dialect_of(arguments))
     if graph is None:
         return 1

@@ -53,7 +53,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _convert(arguments: Namespace) -> int:
-    graph = graph_or_diagnostics(read_cfg(arguments.cfg), dialect_of(arguments))
+    graph = graph_or_diagnostics(read_cfg(arguments.cfg, arguments), dialect_of(arguments))
     if graph is None:
         return 1
     ending = Path(arguments.target).suffix
@@ -82,7 +82,7 @@ def _convert(arguments: Namespace) -> int:
 
 def _cut(arguments: Namespace) -> int:
     """Write the first layers' weights; they have seen no images, as in `darknet.c:partial`."""
-    graph = graph_or_diagnostics(read_cfg(arguments.cfg), dialect_of(arguments))
+    graph = graph_or_diagnostics(read_cfg(arguments.cfg, arguments), dialect_of(arguments))
     if graph is None:
         return 1
     if arguments.layers > len(graph.nodes):
@@ -108,7 +108,7 @@ def _cut(arguments: Namespace) -> int:
 
 def _info(arguments: Namespace) -> int:
     dialect = dialect_of(arguments)
-    graph = graph_or_diagnostics(read_cfg(arguments.cfg), dialect) if arguments.cfg is not None else None
+    graph = graph_or_diagnostics(read_cfg(arguments.cfg, arguments), dialect) if arguments.cfg is not None else None
     if arguments.cfg is not None and graph is None:
         return 1
     facts = _facts_of_tensors(arguments, graph) if Path(arguments.file).suffix == ".safetensors" else _facts(arguments, graph)

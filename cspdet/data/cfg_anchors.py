@@ -81,7 +81,7 @@ def rewritten(graph: Graph, heads: Sequence[AnchorHead], sizes: Sizes) -> str:
 
     Raises:
         UsageError: there are more or fewer than the heads' `num`.
-        CspdetError: a head has no `anchors=` to put them into.
+        CspdetError: a head has no `anchors=` of its own to put them into.
     """
     number = len(heads[0].sizes)
     if len(sizes) != number:
@@ -93,6 +93,10 @@ def rewritten(graph: Graph, heads: Sequence[AnchorHead], sizes: Sizes) -> str:
         entries = [entry for entry in section.entries if entry.key == "anchors"]
         if not entries:
             raise CspdetError(f"{section.name_span}: this head has no `anchors=`", "add the line `anchors = 10,13` to the head")
+        for entry in entries:
+            if entry.value_span.through or entry.value_span.source is not graph.source or "$" in entry.value_span.text:
+                message = f"{entry.value_span}: this head's anchors come from a variable, a block or another file"
+                raise CspdetError(message, "put the new ones there yourself; without `--write` they are printed")
         edits += [Edit(entry.value_span, anchor_text(in_units(head, sizes))) for entry in entries]
     return edited(graph.source, edits)
 

@@ -47,12 +47,17 @@ PJREDDIE_ACTIVATIONS = frozenset(
 )
 
 
+# Names of the PyTorch forks, and what Darknet calls the same.
+DARKNETS_NAMES = {"silu": "swish"}
+
+
 def foreign(name: str, dialect: Dialect) -> Iterator[Problem]:
     """What to say of an activation that the dialect's own program does not know: it would take ReLU, or stop."""
-    if name == "silu" and dialect.name in ("alexeyab", "hank-ai"):
-        cure = "write `activation=swish`, which both read alike"
-        message = "`silu` is the PyTorch forks' name"
-        consequence = "Darknet does not know `silu` and computes `relu`; here it is `swish`, as in the PyTorch forks"
+    if name in DARKNETS_NAMES and dialect.name in ("alexeyab", "hank-ai"):
+        cure = f"write `activation={DARKNETS_NAMES[name]}`, which both read alike"
+        message = f"`{name}` is the PyTorch forks' name"
+        here = DARKNETS_NAMES[name]
+        consequence = f"Darknet does not know `{name}` and computes `relu`; here it is `{here}`, as in the PyTorch forks"
         severity: Severity = "warning"
         if dialect.strict:
             severity, consequence = "error", f"{dialect.title} stops here"

@@ -18,6 +18,7 @@ from cspdet.errors import UsageError, WeightsError
 from cspdet.graph import Graph
 from cspdet.layers.base import Shape
 from cspdet.network import Network
+from cspdet.plain import plain_text
 from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, requirements, schedule
 from cspdet.train.average import Average, DarknetAverage
 from cspdet.train.backup import Backup
@@ -131,7 +132,7 @@ class Trainer:
         """What must not change while training is interrupted."""
         listed = "\n".join(picture.written for picture in self.task.pictures)
         return {
-            "cfg": hashlib.sha256(self.graph.source.text.encode()).hexdigest(),
+            "cfg": hashlib.sha256(plain_text(self.graph).encode()).hexdigest(),
             "list of images": hashlib.sha256(listed.encode()).hexdigest(),
             "seed": str(self.settings.seed),
         }

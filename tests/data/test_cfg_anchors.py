@@ -145,3 +145,16 @@ def test_a_single_head_suits_any_anchors() -> None:
     made = graph(TWO[: TWO.index("[route]")])
     assert unsuited(anchor_heads(made), np.array([(0.001, 0.001)] * 2 + [(1, 1)] * 2)) == ""
     assert unsuited(anchor_heads(graph(REGION)), np.array([(0.001, 0.001), (1, 1)])) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[define]\nsizes=1,2\n[net]\nwidth=32\nheight=32\nchannels=6\n[yolo]\nanchors=$sizes\nnum=1\nclasses=1\n", 8),
+        ("[block]\nname=h\n[yolo]\nanchors=1,2\nnum=1\nclasses=1\n[end]\n[net]\nwidth=32\nheight=32\nchannels=6\n[h]\n", 4),
+    ],
+)
+def test_anchors_that_are_worked_out_are_left_alone(text: str, line: int) -> None:
+    made, _ = load(Source("X.cfg", text))
+    with pytest.raises(CspdetError, match=f"X.cfg:{line}:9: this head's anchors come from"):
+        rewritten(made, anchor_heads(made), np.ones((1, 2)))

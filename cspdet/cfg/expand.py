@@ -1,0 +1,436 @@
+"""The authoring language → plain sections: `[define]`, `[block]` … `[end]`, `[include]`, `name=`, `repeat=`, `$…` and `@…`.
+
+A file that uses none of it stays as it is. What comes out keeps the places the user wrote it at, and through which uses of
+blocks it came. docs/language.md describes the language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cspdet.cfg.diagnostic import Diagnostic, Findings, Label
+from cspdet.cfg.dialect import Dialect
+from cspdet.cfg.expression import NAME, ExpressionError, interpolate, number_of
+from cspdet.cfg.source import Source, Span
+from cspdet.cfg.syntax import Document, Entry, Section, parse
+from cspdet.errors import UsageError
+from cspdet.text import brief, nearest
+
+# What one file may become; and how many uses of blocks may be in it, as there are blocks without sections.
+LARGEST = 20_000
+_MOST_USES = 50_000
+# Files that include files that include files.
+_DEEPEST = 20
+
+DEFINE, BLOCK, END, INCLUDE = "define", "block", "end", "include"
+KEYWORDS = (DEFINE, BLOCK, END, INCLUDE)
+# Options that every section has, and that do not reach it.
+_NAME, _REPEAT = "name", "repeat"
+# In a block, what it reads; in what is repeated, which one of them it is, from 0.
+_INPUT, _INDEX = "in", "index"
+# In the place of a parameter's default.
+_NO_DEFAULT = "?"
+
+_REFERENCE = re.compile(r"@([A-Za-z_][\w.]*)?", re.ASCII)
+
+
+class Block(NamedTuple):
+    """A section that the user made: its parameters with their defaults, and the sections it stands for."""
+
+    name: str
+    span: Span
+    parameters: dict[str, Entry]
+    body: tuple[Section, ...]
+
+
+class Expansion(NamedTuple):
+    """What a document became."""
+
+    document: Document
+    # Of every named layer, its number; those within blocks as `block.layer`.
+    names: dict[str, int]
+    # The blocks and the variables that are defined, the latter with the places of their values.
+    blocks: dict[str, Block]
+    variables: dict[str, Span]
+    # Whether the language was used at all.
+    authored: bool
+    # Whether expansion came to its end.
+    complete: bool = True
+
+
+class _Stop(Exception):  # noqa: N818 - it is no error of the program
+    """Expansion goes no further: what would follow is without meaning."""
+
+
+class _Scope(NamedTuple):
+    """Where names are looked up."""
+
+    variables: Mapping[str, str]
+    # What stands before the names of layers; none at the top.
+    prefix: str = ""
+    through: tuple[Span, ...] = ()
+    # The layer that the block reads; None at the top.
+    reads: int | None = None
+
+
+def authored(document: Document) -> bool:
+    """Whether a document uses the language."""
+    return any(
+        section.name in KEYWORDS
+        or any(entry.key in (_NAME, _REPEAT) or "$" in entry.value or "@" in entry.value for entry in section.entries)
+        for section in document.sections
+    )
+
+
+def expand(
+    document: Document,
+    dialect: Dialect,
+    taken: Collection[str],
+    inputs: Collection[str] = ("net", "network"),
+) -> tuple[Expansion, tuple[Diagnostic, ...]]:
+    """The plain sections of a document, and what is wrong with what they are made from.
+
+    Args:
+        document: as it was parsed.
+        dialect: for the files it includes.
+        taken: names of sections that blocks cannot have.
+        inputs: names of the section that is no layer.
+
+    Raises:
+        UsageError: the source sets a variable that is not defined.
+    """
+    settings = document.source.settings
+    if not authored(document):
+        if settings:
+            name = next(iter(settings))
+            raise UsageError(f"`{document.source.path}` has no variable `{name}`", "variables are made in `[define]`")
+        return Expansion(document, {}, {}, {}, authored=False), ()
+    expander = _Expander(dialect, taken, inputs, settings)
+    try:
+        expander.run(document, ())
+        unknown = next((name for name in settings if name not in expander.variables), None)
+        if unknown is not None:
+            near = nearest(unknown, expander.variables)
+            known = "there are " + ", ".join(f"`{each}`" for each in expander.variables) if expander.variables else ""
+            cure = f"did you mean `{near}`?" if near else known or "variables are made in `[define]`"
+            raise UsageError(f"`{document.source.path}` has no variable `{unknown}`", cure)
+        complete = True
+    except _Stop:
+        complete = False
+    plain = document._replace(sections=tuple(expander.sections))
+    places = {name: entry.value_span for name, entry in expander.defined.items()}
+    return Expansion(plain, expander.names, expander.blocks, places, True, complete), tuple(expander.diagnostics)
+
+
+class _Expander(Findings):
+    def __init__(self, dialect: Dialect, taken: Collection[str], inputs: Collection[str], settings: Mapping[str, str]) -> None:
+        super().__init__()
+        self.dialect, self.taken, self.inputs, self.settings = dialect, taken, inputs, settings
+        self.sections: list[Section] = []
+        self.layers = 0
+        self.uses = 0
+        self.anonymous = 0
+        self.blocks: dict[str, Block] = {}
+        self.variables: dict[str, str] = {}
+        self.defined: dict[str, Entry] = {}
+        self.names: dict[str, int] = {}
+        self.places: dict[str, Span] = {}
+
+    # -- files ----------------------------------------------------------------------------------------------------------
+
+    def run(self, document: Document, files: tuple[Path, ...]) -> None:
+        """Everything in one file, in its order; `files` are those that include it."""
+        path = Path(document.source.path)
+        place, sections = 0, document.sections
+        while place < len(sections):
+            section = sections[place]
+            place += 1
+            if section.name == BLOCK:
+                place = self.block(sections, place - 1)
+            elif section.name == END:
+                message = "`[end]` without a `[block]`"
+                self.report("error", "block-end", message, section.name_span, "", "remove it, or begin the block")
+            elif section.name == DEFINE:
+                self.define(section)
+            elif section.name == INCLUDE:
+                self.include(section, (*files, path))
+            else:
+                self.use(section, _Scope(self.variables))
+
+    def define(self, section: Section) -> None:
+        """Variables."""
+        for entry in section.entries:
+            if not NAME.fullmatch(entry.key):
+                cure = "letters, digits and `_`, beginning with a letter"
+                self.report("error", "bad-name", f"`{brief(entry.key)}` cannot be a variable", entry.key_span, "", cure)
+            elif entry.key in self.defined:
+                others = (Label(self.defined[entry.key].key_span, "the first one"),)
+                message = f"`{entry.key}` is defined twice"
+                self.report("error", "same-name", message, entry.key_span, "", "remove or rename one of them", others)
+            else:
+                self.defined[entry.key] = entry
+                value = self.settings.get(entry.key)
+                text = self.text(entry, _Scope(self.variables)) if value is None else value
+                self.variables[entry.key] = "" if text is None else text
+
+    def include(self, section: Section, files: tuple[Path, ...]) -> None:
+        """Put another file in the place of the section."""
+        entries = {entry.key: entry for entry in section.entries}
+        self.only(section, entries, ("file",))
+        entry = entries.get("file")
+        if entry is None:
+            self.report("error", "missing-option", "`[include]` needs `file`", section.name_span, "", "add `file=X.cfg`")
+            return
+        # As it is written: blanks are part of file names.
+        path = files[-1].parent / entry.value_span.text
+        if path.resolve() in [each.resolve() for each in files] or len(files) > _DEEPEST:
+            chain = " → ".join(f"`{each.name}`" for each in (*files, path))
+            message = f"`{path.name}` includes itself: {chain}"
+            self.report("error", "recursive-include", message, entry.value_span, "", "remove one of the `[include]`s")
+            raise _Stop
+        try:
+            source = Source.read(path)
+        except UsageError as error:
+            self.report("error", "no-include", error.message, entry.value_span, "", error.help)
+            raise _Stop from None
+        document, found = parse(source, self.dialect)
+        self.diagnostics += found
+        self.errors += sum(each.severity == "error" for each in found)
+        self.run(document, files)
+
+    def block(self, sections: Sequence[Section], place: int) -> int:
+        """Read a definition from its `[block]` on; gives the place behind its `[end]`."""
+        opening = sections[place]
+        end = next((at for at in range(place + 1, len(sections)) if sections[at].name in (END, BLOCK)), len(sections))
+        if end == len(sections) or sections[end].name == BLOCK:
+            others = () if end == len(sections) else (Label(sections[end].name_span, "the next one begins here"),)
+            message = "`[block]` is not closed"
+            self.report("error", "block-end", message, opening.name_span, "", "put `[end]` behind its last section", others)
+            return end
+        body = tuple(sections[place + 1 : end])
+        self.only(sections[end], {entry.key: entry for entry in sections[end].entries}, ())
+        for each in body:
+            if each.name in KEYWORDS:
+                message = f"`[{each.name}]` within a `[block]`"
+                self.report("error", "block-within", message, each.name_span, "", "put it before the `[block]`")
+                return end + 1
+        named = [entry for entry in opening.entries if entry.key == _NAME]
+        if not named:
+            self.report("error", "missing-option", "`[block]` needs `name`", opening.name_span, "", "add `name=…`")
+            return end + 1
+        name, span = named[0].value, named[0].value_span
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII):
+            cure = "letters, digits, `_` and `-`, beginning with a letter"
+            self.report("error", "bad-name", f"a block cannot be called `{brief(name)}`", span, "", cure)
+        elif name in self.taken or name in KEYWORDS:
+            message = f"there is a section `[{name}]` already"
+            self.report("error", "same-name", message, span, "", "give the block another name")
+        elif name in self.blocks:
+            others = (Label(self.blocks[name].span, "the first one"),)
+            message = f"a second block `{name}`"
+            self.report("error", "same-name", message, span, "", "remove or rename one of them", others)
+        else:
+            self.blocks[name] = Block(name, span, self.parameters(opening), body)
+        return end + 1
+
+    def parameters(self, opening: Section) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for entry in opening.entries:
+            if entry.key == _NAME:
+                continue
+            if not NAME.fullmatch(entry.key) or entry.key in (_REPEAT, _INDEX):
+                cure = f"letters, digits and `_`; `{_NAME}`, `{_REPEAT}` and `{_INDEX}` have a meaning already"
+                self.report("error", "bad-name", f"`{brief(entry.key)}` cannot be a parameter", entry.key_span, "", cure)
+            elif entry.key in found:
+                others = (Label(found[entry.key].key_span, "the first one"),)
+                message = f"a second parameter `{entry.key}`"
+                self.report("error", "same-name", message, entry.key_span, "", "remove or rename one of them", others)
+            else:
+                found[entry.key] = entry
+        return found
+
+    def only(self, section: Section, entries: Mapping[str, Entry], known: Collection[str]) -> None:
+        """Complain about options that the section does not have."""
+        for key, entry in entries.items():
+            if key not in known:
+                cure = f"it has `{'`, `'.join(known)}`" if known else "remove it"
+                message = f"`[{section.name}]` has no option `{brief(key)}`"
+                self.report("error", "unknown-option", message, entry.key_span, "", cure)
+
+    # -- sections -------------------------------------------------------------------------------------------------------
+
+    def use(self, section: Section, scope: _Scope) -> None:
+        """A section in its place, or the block that it names, as often as `repeat` says."""
+        entries = {entry.key: entry for entry in section.entries}
+        repeat = self.count(entries[_REPEAT], scope) if _REPEAT in entries else None
+        name = self.name(entries[_NAME], scope) if _NAME in entries else ""
+        for index in range(1 if repeat is None else repeat):
+            self.uses += 1
+            if self.uses > _MOST_USES or len(self.sections) >= LARGEST:
+                message = f"the file becomes more than {LARGEST:,} sections"
+                cure = "is a `repeat` mistyped?"
+                self.report("error", "too-many-sections", message, _through(section.name_span, scope.through), "", cure)
+                raise _Stop
+            inner, own = scope, name
+            if repeat is not None:
+                inner = scope._replace(variables={**scope.variables, _INDEX: str(index)})
+                own = f"{name}.{index}" if name else ""
+            if block := self.blocks.get(section.name):
+                self.expand(block, section, inner, scope.prefix + own if own else "")
+            else:
+                self.emit(section, inner)
+            if own and section.name not in self.inputs:
+                self.call(scope.prefix + own, entries[_NAME], scope)
+        if repeat and name and self.layers:
+            self.call(scope.prefix + name, entries[_NAME], scope)
+
+    def call(self, name: str, entry: Entry, scope: _Scope) -> None:
+        """Give the last layer a name."""
+        if name in self.places:
+            others = (Label(self.places[name], "the first one"),)
+            message = f"a second layer `{_spoken(name)}`"
+            span = _through(entry.value_span, scope.through)
+            self.report("error", "same-name", message, span, "", "rename one of them", others)
+        elif self.layers:
+            self.names[name] = self.layers - 1
+            self.places[name] = entry.value_span
+
+    def emit(self, section: Section, scope: _Scope) -> None:
+        """A plain section."""
+        entries, spoilt = [], False
+        for entry in section.entries:
+            if entry.key in (_NAME, _REPEAT):
+                continue
+            text = self.text(entry, scope)
+            spoilt = spoilt or text is None
+            if text is not None:
+                spans = (_through(span, scope.through) for span in (entry.key_span, entry.value_span))
+                entries.append(Entry(entry.key, text, entry.comment, *spans))
+        span = _through(section.name_span, scope.through)
+        self.sections.append(Section(section.name, span, tuple(entries), spoilt))
+        self.layers += section.name not in self.inputs
+
+    def expand(self, block: Block, section: Section, scope: _Scope, name: str) -> None:
+        """The sections of a block, with the parameters that the section gives it."""
+        through = (*scope.through, section.name_span)
+        if any(span in self.inside(block) for span in scope.through):
+            message = f"`[{block.name}]` uses itself"
+            others = (Label(block.span, "the block"),)
+            cure = "a block can only use blocks that do not use it"
+            self.report("error", "recursive-block", message, _through(section.name_span, scope.through), "", cure, others)
+            raise _Stop
+        given = {entry.key: entry for entry in section.entries if entry.key not in (_NAME, _REPEAT)}
+        for key, entry in given.items():
+            if key not in block.parameters:
+                near = nearest(key, block.parameters)
+                known = "it has " + ", ".join(f"`{each}`" for each in block.parameters) if block.parameters else "it has none"
+                message = f"the block `[{block.name}]` has no parameter `{brief(key)}`"
+                span = _through(entry.key_span, scope.through)
+                self.report("error", "unknown-option", message, span, "", f"did you mean `{near}`?" if near else known)
+        values: dict[str, str] = {}
+        # A default may use the parameters before it, and what is defined for the whole file.
+        defaults = _Scope({}, through=through)
+        for key, parameter in block.parameters.items():
+            if key in given:
+                text = self.text(given[key], scope)
+            elif parameter.value == _NO_DEFAULT:
+                message = f"the block `[{block.name}]` needs `{key}`"
+                others = (Label(parameter.key_span, "it has no default"),)
+                span = _through(section.name_span, scope.through)
+                self.report("error", "missing-option", message, span, "", f"add `{key}=…`", others)
+                text = None
+            else:
+                text = self.text(parameter, defaults._replace(variables={**self.variables, **values}))
+            if text is None:
+                return
+            values[key] = text
+        self.anonymous += 1
+        # What is in a block without a name cannot be named from outside; a digit in front is what no name has.
+        prefix = f"{name}." if name else f"{self.anonymous}."
+        index = {_INDEX: scope.variables[_INDEX]} if _INDEX in scope.variables else {}
+        inner = _Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1)
+        for each in block.body:
+            self.use(each, inner)
+
+    def inside(self, block: Block) -> Collection[Span]:
+        return {section.name_span for section in block.body}
+
+    # -- values ---------------------------------------------------------------------------------------------------------
+
+    def text(self, entry: Entry, scope: _Scope) -> str | None:
+        """An entry's value with variables and references worked out; None where that fails, which is reported."""
+        try:
+            found = interpolate(entry.value, scope.variables.get)
+            return _REFERENCE.sub(lambda match: self.reference(match, scope), found) if "@" in found else found
+        except ExpressionError as error:
+            cure = error.cure
+            if error.code == "undefined-variable":
+                near = nearest(error.message.split("`")[1], scope.variables)
+                cure = f"did you mean `{near}`?" if near else "define it in `[define]`, or make it a parameter of the block"
+            span = _through(_part(entry, error.start, error.end), scope.through)
+            self.report("error", error.code, error.message, span, "", cure)
+            return None
+
+    def reference(self, match: re.Match[str], scope: _Scope) -> str:
+        """The number of the layer that `@name` names."""
+        name = match[1] or ""
+        start, end = match.span()
+        if name == _INPUT and scope.reads is not None:
+            if scope.reads < 0:
+                message = "`@in` is the network's input here, which no section can name"
+                raise ExpressionError("bad-reference", message, start, end, "use the block behind another layer")
+            return str(scope.reads)
+        # First among the names of the block, then among those of the file.
+        for full in dict.fromkeys((scope.prefix + name, name)):
+            if full in self.names:
+                return str(self.names[full])
+        own = {each.removeprefix(scope.prefix) for each in self.names if each.startswith(scope.prefix)} | {*self.names}
+        near = nearest(name, [each for each in own if not each[0].isdigit()])
+        message = f"there is no layer `{name}` before this one" if name else "`@` without the name of a layer"
+        raise ExpressionError(
+            "bad-reference", message, start, end, f"did you mean `@{near}`?" if near else "name it by `name=`"
+        )
+
+    def count(self, entry: Entry, scope: _Scope) -> int:
+        """How often; once where that cannot be told, which is reported, so that the section is looked at."""
+        text = self.text(entry, scope)
+        if text is None:
+            return 1
+        value = number_of(text)
+        if value is None or value != int(value) or not 0 <= value <= LARGEST:
+            message = f"`repeat={brief(text)}` is no number of times"
+            span = _through(entry.value_span, scope.through)
+            self.report("error", "bad-repeat", message, span, "", f"a whole number from 0 to {LARGEST:,}")
+            return 1
+        return int(value)
+
+    def name(self, entry: Entry, scope: _Scope) -> str:
+        text = self.text(entry, scope)
+        if text is None:
+            return ""
+        if not NAME.fullmatch(text) or text == _INPUT:
+            cure = "letters, digits and `_`, beginning with a letter; `in` has a meaning already"
+            message = f"a layer cannot be called `{brief(text)}`"
+            self.report("error", "bad-name", message, _through(entry.value_span, scope.through), "", cure)
+            return ""
+        return text
+
+
+def _through(span: Span, uses: tuple[Span, ...]) -> Span:
+    return span._replace(through=uses) if uses else span
+
+
+def _part(entry: Entry, start: int, end: int) -> Span:
+    """Where a part of a value stands in the file, if its text is the file's; the whole value otherwise."""
+    span = entry.value_span
+    if span.text != entry.value:
+        return span
+    return span._replace(start=span.start + start, end=span.start + end)
+
+
+def _spoken(name: str) -> str:
+    """A layer's name without what stands for a block that has none."""
+    return re.sub(r"^\d+\.", "", name)

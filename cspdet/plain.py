@@ -1,0 +1,151 @@
+"""A network as plain Darknet text: what the authoring language comes to, and what a strict program needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cspdet.cfg.diagnostic import Diagnostic, Findings
+from cspdet.cfg.dialect import ALEXEYAB, Dialect
+from cspdet.cfg.source import Span
+from cspdet.cfg.syntax import Entry, Section
+from cspdet.graph import Graph
+from cspdet.layers.activation import DARKNETS_NAMES
+from cspdet.layers.base import REQUIRED, Layer
+from cspdet.layers.option import OWN
+
+
+class Remark(NamedTuple):
+    """What was done to the text, and where."""
+
+    span: Span
+    text: str
+
+
+# What a strict reader takes for a number or a list of them.
+_PLAIN = re.compile(r"[-.,0-9]*")
+
+
+def plain_text(graph: Graph) -> str:
+    """The text that Darknet reads: the file's own where it is plain, else its sections written out.
+
+    A remark above each use of a block says where it was used.
+    """
+    if graph.names is None:
+        return graph.source.text
+    sections = [section._replace(entries=tuple(map(_named, section.entries))) for section in graph.sections]
+    return _written(graph, sections)
+
+
+def plain_problems(graph: Graph) -> tuple[Diagnostic, ...]:
+    """What of a network AlexeyAB's Darknet would compute otherwise, or not at all: sections and options of others."""
+    findings = Findings()
+    for section, layer in zip(graph.sections, graph.layers, strict=True):
+        if ALEXEYAB.name not in layer.known_to:
+            _unsaid(findings, section.name_span, f"`[{section.name}]` is no section of {ALEXEYAB.title}")
+            continue
+        for entry in section.entries:
+            option = layer.options.get(entry.key)
+            if option and not option.training and option.known_to == OWN and _counts(layer, entry):
+                message = f"`{entry.key}` of `[{section.name}]` is no option of {ALEXEYAB.title}"
+                _unsaid(findings, entry.key_span, message)
+    return tuple(findings.diagnostics)
+
+
+def strict_text(graph: Graph, dialect: Dialect) -> tuple[str, tuple[Remark, ...], tuple[Diagnostic, ...]]:
+    """The text without what a strict program refuses, what was dropped or rewritten, and errors.
+
+    An error is what it cannot do without: sections and options that it does not know and that change what is computed.
+    """
+    findings = Findings()
+    told: list[Remark] = []
+    sections = []
+    for section, layer in zip(graph.sections, graph.layers, strict=True):
+        if dialect.name not in layer.known_to:
+            _unsaid(findings, section.name_span, f"`[{section.name}]` is no section of {dialect.title}")
+        name = layer.names[0]
+        if name != section.name:
+            told.append(Remark(section.name_span, f"`[{section.name}]` becomes `[{name}]`"))
+        sections.append(section._replace(name=name, entries=tuple(_strictly(section, layer, dialect, findings, told))))
+    return _written(graph, sections), tuple(told), tuple(findings.diagnostics)
+
+
+def _strictly(section: Section, layer: Layer, dialect: Dialect, findings: Findings, told: list[Remark]) -> Iterator[Entry]:
+    """The entries that stay."""
+    counting = {}
+    for entry in section.entries if layer.dialect.duplicates == "last" else reversed(section.entries):
+        counting[entry.key] = entry
+    for entry in section.entries:
+        option = layer.options.get(entry.key)
+        where = f"`{entry.key}` of `[{section.name}]`"
+        if counting[entry.key] is not entry:
+            told.append(Remark(entry.key_span, f"{where} is dropped: another one counts"))
+        elif option is None or (option.known_to and layer.dialect.name not in option.known_to and option.known_to != OWN):
+            told.append(Remark(entry.key_span, f"{where} is dropped: it has no meaning"))
+        elif option.known_to and dialect.name not in option.known_to:
+            if option.training or not _counts(layer, entry):
+                told.append(Remark(entry.key_span, f"{where} is dropped: {dialect.title} does not know it"))
+            else:
+                _unsaid(findings, entry.key_span, f"{where} is no option of {dialect.title}")
+        elif option.kind != "str" and not _PLAIN.fullmatch(entry.value):
+            text = _decimal(entry.value)
+            told.append(Remark(entry.value_span, f"{where} becomes `{text}`"))
+            yield entry._replace(value=text)
+        elif (named := _named(entry)) != entry:
+            told.append(Remark(entry.value_span, f"{where} becomes `{named.value}`"))
+            yield named
+        else:
+            yield entry
+
+
+def _named(entry: Entry) -> Entry:
+    """An activation by the name that Darknet has for it."""
+    return entry._replace(value=DARKNETS_NAMES.get(entry.value, entry.value)) if entry.key == "activation" else entry
+
+
+def _counts(layer: Layer, entry: Entry) -> bool:
+    """Whether the option has another value than where it is not given."""
+    option = layer.options[entry.key]
+    return option.default is REQUIRED or option.parse(entry.value)[0] != option.default
+
+
+def _decimal(value: str) -> str:
+    """Numbers without exponents and plus signs, as C reads them; what is no number is 0 there."""
+    words = []
+    for word in value.split(","):
+        found = re.match(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", word)
+        words.append(f"{float(found.group()):.12f}".rstrip("0").rstrip(".") if found else "0")
+    return ",".join(words)
+
+
+def _unsaid(findings: Findings, span: Span, message: str) -> None:
+    findings.report("error", "not-plain", message, span, "the network cannot be said without it", "use what plain cfgs have")
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def _written(graph: Graph, sections: Sequence[Section]) -> str:
+    parts = [_introduction(graph)]
+    through: tuple[Span, ...] = ()
+    for section in sections:
+        uses = section.name_span.through
+        if uses != through:
+            if uses:
+                words = " in ".join(f"[{use.text}]" for use in reversed(uses))
+                parts.append(f"# {words}, {Path(uses[0].source.path).name}:{uses[0].line}\n")
+            through = uses
+        parts.append(f"[{section.name}]\n" + "".join(f"{entry.key}={entry.value}\n" for entry in section.entries) + "\n")
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _introduction(graph: Graph) -> str:
+    """The comment that the file begins with."""
+    lines = []
+    for line in graph.source.text.splitlines():
+        if not line.lstrip().startswith(("#", ";")):
+            break
+        lines.append(f"{line.strip()}\n")
+    return "".join([*lines, "\n"]) if lines else ""

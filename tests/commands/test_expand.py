@@ -1,0 +1,205 @@
+"""`cspdet expand`: the authoring language as plain text, and what strict programs need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cspdet.cfg.dialect import HANK_AI
+from cspdet.cfg.source import Source
+from cspdet.graph import Graph
+from cspdet.plain import plain_text, strict_text
+from cspdet.rules import examine, load
+from tests.conftest import ROOT, SHIPPED, reference_files
+
+Run = Callable[..., tuple[int, str, str]]
+
+TEXT = """# A small network.
+# In two lines.
+[define]
+width=1
+[block]
+name=cbs
+filters=?
+[convolutional]
+filters=$filters
+size=3
+pad=1
+activation=silu
+[end]
+[net]
+width=32
+height=32
+channels=3
+[cbs]
+name=stem
+filters=$(8*width)
+[cbs]
+filters=$(16*width)
+repeat=2
+[route]
+layers=-1,@stem
+"""
+
+PLAIN = """# A small network.
+# In two lines.
+
+[net]
+width=32
+height=32
+channels=3
+
+# [cbs], X.cfg:18
+[convolutional]
+filters=8
+size=3
+pad=1
+activation=swish
+
+# [cbs], X.cfg:21
+[convolutional]
+filters=16
+size=3
+pad=1
+activation=swish
+
+[convolutional]
+filters=16
+size=3
+pad=1
+activation=swish
+
+[route]
+layers=-1,0
+"""
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> Path:
+    path = tmp_path / "X.cfg"
+    path.write_text(TEXT)
+    return path
+
+
+def shape(graph: Graph) -> list[object]:
+    """What two texts of one network have in common."""
+    layers = [(node.layer.names[0], node.sources, node.output, node.operations, node.parameters) for node in graph.nodes]
+    return [graph.input, *layers]
+
+
+def test_the_language_becomes_plain_text(run: Run, cfg: Path, tmp_path: Path) -> None:
+    code, out, err = run("expand", cfg)
+    assert (code, out) == (0, PLAIN)
+    assert err.startswith(f"{cfg}: 2 warnings")  # silu, in two uses
+    assert run("expand", cfg, "-o", tmp_path / "plain.cfg", "--set", "width=0.5")[0] == 0
+    written = (tmp_path / "plain.cfg").read_text()
+    assert written == PLAIN.replace("filters=8", "filters=4").replace("filters=16", "filters=8")
+    assert run("expand", tmp_path / "plain.cfg") == (0, written, "")
+    wide, _ = load(Source.read(cfg).set({"width": "0.5"}))
+    assert shape(wide) == shape(load(Source.read(tmp_path / "plain.cfg"))[0])
+
+
+def test_the_place_of_a_use_is_where_the_user_wrote_it(cfg: Path, run: Run) -> None:
+    (cfg.parent / "blocks.inc").write_text(TEXT[TEXT.index("[block]") : TEXT.index("[net]")])
+    cfg.write_text(
+        "[include]\nfile=blocks.inc\n[block]\nname=two\n[cbs]\nfilters=3\nrepeat=2\n[end]\n"
+        + PLAIN[PLAIN.index("[net]") : PLAIN.index("# [cbs]")]
+        + "[two]\n"
+    )
+    assert "# [cbs] in [two], X.cfg:1" in run("expand", cfg)[1]
+
+
+def test_the_example_of_the_manual_is_good(run: Run, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "language.md").read_text("utf-8")
+    path = tmp_path / "example.cfg"
+    path.write_text(page.split("```ini\n")[1].split("```")[0])
+    code, out, _ = run("check", path)
+    assert code == 0
+    assert "no problems" in out
+    for width, filters in (("1", [16, 32, 64]), ("0.5", [8, 16, 32])):
+        graph, _ = load(Source.read(path).set({"width": width}))
+        assert graph.names is not None
+        assert [graph.nodes[graph.names[name]].output.channels for name in ("stem", "stage1", "stage2")] == filters
+        assert graph.names["stage1.side"] == 1
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *reference_files("corpus/*.cfg")], ids=lambda path: path.stem)
+def test_plain_files_pass_byte_for_byte(path: Path) -> None:
+    source = Source.read(path)
+    graph, _ = examine(source)
+    if graph is not None:
+        assert source.encode(plain_text(graph)) == path.read_bytes()
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("path", reference_files("corpus/*.cfg"), ids=lambda path: path.stem)
+def test_what_strict_text_comes_to_is_the_same_network(path: Path) -> None:
+    graph, _ = examine(Source.read(path))
+    if graph is None:
+        return
+    text, _, errors = strict_text(graph, HANK_AI)
+    if errors:
+        assert all("is no section of hank-ai's Darknet" in each.message for each in errors)
+        return
+    strict, found = examine(Source(str(path), text), HANK_AI)
+    assert strict is not None, found
+    assert shape(strict) == shape(graph)
+
+
+def test_strict_says_what_it_does(run: Run, tmp_path: Path) -> None:
+    cfg = tmp_path / "X.cfg"
+    cfg.write_text(
+        "[network]\nwidth=32\nheight=32\nchannels=3\nsaturation=+1.5\nlearning_rate=1e-3\nsteps=1e2,+200\n"
+        "[conv]\nfilters=4\nfilters=5\nfoo=1\nactivation=silu\n"
+    )
+    code, out, err = run("expand", cfg, "--strict", "hank-ai")
+    assert code == 0
+    assert out == (
+        "[net]\nwidth=32\nheight=32\nchannels=3\nsaturation=1.5\nlearning_rate=0.001\nsteps=100,200\n\n"
+        "[convolutional]\nfilters=4\nactivation=swish\n"
+    )
+    for line, words in [
+        (1, "`[network]` becomes `[net]`"),
+        (5, "`saturation` of `[network]` becomes `1.5`"),
+        (6, "`learning_rate` of `[network]` becomes `0.001`"),
+        (7, "`steps` of `[network]` becomes `100,200`"),
+        (8, "`[conv]` becomes `[convolutional]`"),
+        (10, "`filters` of `[conv]` is dropped: another one counts"),
+        (11, "`foo` of `[conv]` is dropped: it has no meaning"),
+        (12, "`activation` of `[conv]` becomes `swish`"),
+    ]:
+        assert any(each.startswith(f"note: {cfg}:{line}:") and each.endswith(words) for each in err.splitlines()), words
+
+
+def test_what_a_strict_program_cannot_do_stops(run: Run, tmp_path: Path) -> None:
+    cfg, out = tmp_path / "X.cfg", tmp_path / "out.cfg"
+    cfg.write_text("[net]\nwidth=32\nheight=32\nchannels=3\n[crop]\n")
+    out.write_text("as it was")
+    code, _, err = run("expand", cfg, "--strict", "hank-ai", "-o", out)
+    assert code == 1
+    assert "error[not-plain]: `[crop]` is no section of hank-ai's Darknet" in err
+    assert "1 error; nothing is written" in err
+    assert out.read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["{none}"], 2, "no such file"),
+        (["{broken}"], 1, "there is no variable `nothing`"),
+        (["{cfg}", "-o", "{folder}/none/out.cfg"], 2, "cannot write"),
+        (["{cfg}", "--set", "width"], 2, "`width` is not `NAME=VALUE`"),
+        (["{cfg}", "--set", "widht=1"], 2, "has no variable `widht`"),
+        (["{cfg}", "--set", "width=wide"], 1, "`width` is `wide`, which is no number"),
+        (["{cfg}", "--strict", "alexeyab"], 2, "invalid choice"),
+    ],
+)
+def test_bad_calls(run: Run, cfg: Path, tmp_path: Path, words: list[str], code: int, said: str) -> None:
+    (tmp_path / "broken.cfg").write_text("[net]\nwidth=$nothing\n")
+    places = {"none": tmp_path / "none.cfg", "broken": tmp_path / "broken.cfg", "cfg": cfg, "folder": tmp_path}
+    found, _, err = run("expand", *(word.format(**places) for word in words))
+    assert found == code, err
+    assert said in err
+    assert "Traceback" not in err
