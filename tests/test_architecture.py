@@ -30,6 +30,7 @@ ORDER = [
     "rules",
     "describe",
     "plain",
+    "about",
     "files",
     "jpeg",
     "image",

@@ -1,0 +1,119 @@
+"""The cfgs that ship: what their first lines say is true, and each runs forwards and backwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import cspdet
+from cspdet.about import About, Figure, about, figures, measured
+from cspdet.cfg.source import Source
+from cspdet.plain import plain_text
+from cspdet.rules import load
+from tests.conftest import ROOT, SHIPPED
+
+# The longest that a side of the input may be where a network is run; heads need a few pixels.
+_SIDE = 64
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_figures_at_the_top_are_those_of_the_network(path: Path) -> None:
+    source = Source.read(path)
+    found = about(source.text)
+    assert found.title
+    assert found.paper
+    assert found.published or found.computed
+    checked = figures(found)
+    assert any(each.size is None for each in checked), "no count of weights, parameters or numbers"
+    assert any(each.size is not None for each in checked), "no cost at a size"
+    for each in checked:
+        size = dict(zip(("width", "height"), each.size, strict=True)) if each.size else {}
+        graph, _ = load(source, **size)
+        assert measured(each, graph) == each.printed, each
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_each_runs_forwards_and_backwards(path: Path) -> None:
+    source = Source.read(path)
+    graph, _ = load(source)
+    steps = [max(32, each) for each in graph.stride]
+    if not fixed_size(graph):
+        height, width = (step * max(1, _SIDE // step) for step in steps)
+        graph, _ = load(source, width=width, height=height)
+    network = cspdet.Network(graph)
+    network.train()
+    shape = graph.input
+    outputs = network(torch.rand(2, shape.channels, shape.height, shape.width), auxiliary=True)
+    assert all(bool(output.isfinite().all()) for output in outputs)
+    sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
+    for name, value in network.named_parameters():
+        assert value.grad is None or bool(value.grad.isfinite().all()), name
+    assert any(value.grad is not None and bool(value.grad.any()) for value in network.parameters())
+
+
+def fixed_size(graph: cspdet.graph.Graph) -> bool:
+    """Whether a layer of it needs one input size."""
+    return any(node.layer.names[0] in ("connected", "local", "crop") for node in graph.nodes)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_plain_form_is_the_same_network(path: Path) -> None:
+    graph, _ = load(Source.read(path))
+    plain, _ = load(Source("plain.cfg", plain_text(graph)))
+    assert [(node.sources, node.output, node.operations, node.parameters) for node in plain.nodes] == [
+        (node.sources, node.output, node.operations, node.parameters) for node in graph.nodes
+    ]
+
+
+def test_folders_show_the_family_tree() -> None:
+    assert len(SHIPPED) == len({path.stem for path in SHIPPED})
+    for path in SHIPPED:
+        assert path.is_relative_to(ROOT / "cfg")
+
+
+# -- the comment at the top -------------------------------------------------------------------------------------------
+
+COMMENT = """# X-Net: a net,
+# in two lines.
+# Paper: Somebody, "X", arXiv 1, section 2
+# Published: 27.61 M weights, 13.07 BFLOPs at 256x256; top-1 77.2 %,
+#   top-5 93.6 %
+# Differs: 9.74 BFLOPs at 256x256 are printed, with another stem
+# Computed: 1,234 parameters, 1.5 G multiply-adds at 224x192, 0.7 BFLOPs in convolutions at 32x32
+#
+# Published: 1 weights
+[net]
+"""
+
+
+def test_what_the_comment_says() -> None:
+    found = about(COMMENT)
+    assert found == About(
+        "X-Net: a net, in two lines.",
+        'Somebody, "X", arXiv 1, section 2',
+        "27.61 M weights, 13.07 BFLOPs at 256x256; top-1 77.2 %, top-5 93.6 %",
+        "1,234 parameters, 1.5 G multiply-adds at 224x192, 0.7 BFLOPs in convolutions at 32x32",
+        "9.74 BFLOPs at 256x256 are printed, with another stem",
+    )
+    assert figures(found) == (
+        Figure("27.61", "weights", millions=True),
+        Figure("1,234", "parameters"),
+        Figure("13.07", "BFLOPs", size=(256, 256)),
+        Figure("1.5", "G multiply-adds", size=(224, 192)),
+        Figure("0.7", "BFLOPs", size=(32, 32), convolutions_only=True),
+    )
+    assert about("[net]\n") == About("")
+
+
+def test_figures_are_measured() -> None:
+    text = "[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\nfilters=4\nsize=3\npad=1\nbatch_normalize=1\n[avgpool]\n"
+    graph, _ = load(Source("X.cfg", text + "[connected]\noutput=10\n"))
+    kernel, matrix = 4 * 3 * 9, 4 * 10
+    assert measured(Figure("1", "weights"), graph) == f"{kernel + matrix}"
+    assert measured(Figure("1", "parameters"), graph) == f"{kernel + 2 * 4 + matrix + 10}"
+    assert measured(Figure("1.234", "numbers", millions=True), graph) == f"{(kernel + 4 * 4 + matrix + 10) / 1e6:.3f}"
+    cost = 2 * kernel * 64
+    assert measured(Figure("1.23456789", "BFLOPs", size=(8, 8), convolutions_only=True), graph) == f"{cost / 1e9:.8f}"
+    assert measured(Figure("1.23456789", "G multiply-adds", size=(8, 8)), graph) == f"{graph.operations / 2e9:.8f}"
