@@ -223,8 +223,8 @@ def load(
 
     Args:
         cfg: path of a cfg, or the name of a model that cspdet ships, such as `yolov4-tiny`.
-        weights: path of a `.weights` or `.safetensors` file. If this is None, a named model gets its official weights,
-            downloaded on first use, and a cfg file the weights that training starts with.
+        weights: path of a `.weights` or `.safetensors` file. If this is None, a named model gets its own: those that
+            ship with it, or the official ones, downloaded on first use, and a cfg file the weights that training starts with.
         names: path of a `.names` file, or the names; by default those of the model, or of a `.names` file beside cfg or
             weights.
         width: width of the network's input in pixels, in place of the cfg's.
@@ -248,7 +248,7 @@ def load(
     model = find(cfg)
     source = Source.read(model.cfg).set({name: str(value) for name, value in (settings or {}).items()})
     graph, diagnostics = load_graph(source, dialect, width=width, height=height)
-    if weights is None and model.official:
+    if weights is None and model.trained:
         weights = model.fetch_weights()
     detector = _with_weights(graph, weights)
     detector.diagnostics = diagnostics

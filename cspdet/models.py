@@ -1,4 +1,4 @@
-"""Models by name: the cfgs that ship, and the official weights that go with some of them."""
+"""Models by name: the cfgs that ship, and the weights that go with some of them, in the package or on the web."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cspdet.download import fetch
 from cspdet.errors import UsageError
-from cspdet.paths import exists, is_folder
+from cspdet.paths import exists, is_file, is_folder
 from cspdet.shipped import Official, catalogue, folder
 from cspdet.text import nearest
 
@@ -21,14 +21,23 @@ class Model(NamedTuple):
     cfg: Path
     names: Path | None = None
     official: Official | None = None
+    # Weights that ship with it.
+    weights: Path | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are weights for it."""
+        return self.weights is not None or self.official is not None
 
     def fetch_weights(self) -> Path:
-        """The official weights: from the cache, or downloaded into it.
+        """The weights: those that ship, or the official ones, from the cache or downloaded into it.
 
         Raises:
-            UsageError: there are no official weights.
+            UsageError: there are none.
             DownloadError: they cannot be fetched, or are not what they should be.
         """
+        if self.weights:
+            return self.weights
         if self.official is None:
             raise UsageError(f"there are no official weights for `{self.name}`", "name a weights file after the cfg")
         return fetch(self.official)
@@ -62,6 +71,9 @@ def known() -> dict[str, Model]:
     for path in sorted(folder("cfg").rglob("*.cfg")):
         entry: dict[str, Any] = tables.get(path.stem, {})
         official = Official(entry["file"], entry["bytes"], entry["sha256"], tuple(entry["urls"])) if entry else None
-        names = folder("cfg") / entry["names"] if entry else None
-        models[path.stem] = Model(path.stem, path, names, official)
+        weights = folder("weights") / f"{path.stem}.weights"
+        # Official weights may lie there, too, and are checked before they are used.
+        shipped = None if official or not is_file(weights) else weights
+        names = folder("cfg") / entry["names"] if entry else path.with_suffix(".names")
+        models[path.stem] = Model(path.stem, path, names if is_file(names) else None, official, shipped)
     return models

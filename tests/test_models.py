@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import struct
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import cspdet
+from cspdet import shipped
 from cspdet.cfg.source import Source
 from cspdet.errors import UsageError
 from cspdet.layers.head import Head
@@ -168,6 +171,39 @@ def test_a_cfg_without_official_weights_says_so(write: Callable[[str, str], Path
         find(write("made.cfg", "[net]")).fetch_weights()
     assert caught.value.message == "there are no official weights for `made`"
     assert "weights file" in caught.value.help
+
+
+def test_weights_that_ship_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cfg, weights of its name and a list of names: nothing is asked of the web."""
+    for name in ("cfg", "weights"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "weights" / "official.toml").write_text("")
+    (tmp_path / "cfg" / "own.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\n")
+    (tmp_path / "cfg" / "own.names").write_text("thing\n")
+    (tmp_path / "cfg" / "other.cfg").write_text("[net]\n")
+    (tmp_path / "weights" / "own.weights").write_bytes(struct.pack("<iiiQ", 0, 2, 5, 0) + bytes(4 * 4))
+    monkeypatch.setattr(shipped, "_HOMES", (tmp_path,))
+    own, other = find("own"), find("other")
+    assert own.trained
+    assert own.fetch_weights() == tmp_path / "weights" / "own.weights"
+    assert own.names == tmp_path / "cfg" / "own.names"
+    assert (other.trained, other.names) == (False, None)
+    detector = cspdet.load("own")
+    assert detector.names == ("thing",)
+    assert float(detector.network.state_dict()["layers.0.conv.weight"].abs().sum()) == 0
+
+
+def test_the_list_of_models(run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = run("models", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert (code, rows.keys()) == (0, known().keys())
+    assert rows["yolov4-tiny"]["about"]["title"].startswith("YOLOv4-tiny")
+    assert rows["yolov4-tiny"]["parameters"] == 6_062_814
+    assert rows["yolov4-tiny"]["weights"]["bytes"] == CATALOGUE["yolov4-tiny"]["bytes"]
+    code, out, _ = run("models")
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines() if line.startswith(" ")} == known().keys()
+    assert len([line for line in out.splitlines() if line.endswith("(default)")]) == 1
 
 
 def test_official_weights_are_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
-"""List the models that can be named in place of a cfg, and whether their official weights are there."""
+"""List the models that can be named in place of a cfg, their figures, and whether their weights are there."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
+from cspdet.about import about
 from cspdet.cfg.source import Source
 from cspdet.download import cache
-from cspdet.models import DEFAULT, known
+from cspdet.models import DEFAULT, Model, known
 from cspdet.paths import is_file
 from cspdet.rules import load
 from cspdet.shipped import folder
@@ -20,34 +22,52 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the list."""
-    rows = []
-    for name, model in known().items():
-        graph, _ = load(Source.read(model.cfg))
-        official = model.official
-        there = official is not None and any(is_file(place / official.file) for place in (folder("weights"), cache()))
-        rows.append(
-            {
-                "name": name,
-                "cfg": str(model.cfg),
-                "input": str(graph.input),
-                "bflops": graph.operations / 1e9,
-                "parameters": graph.parameters,
-                "weights": None if official is None else {"file": official.file, "bytes": official.bytes, "downloaded": there},
-            }
-        )
+    rows = [_row(model) for model in known().values()]
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
-    for row in rows:
-        weights = row["weights"]
-        state = "no official weights"
-        if isinstance(weights, dict):
-            state = (
-                "weights downloaded" if weights["downloaded"] else f"weights of {weights['bytes'] / 1e6:.0f} MB on first use"
-            )
+    widest = max(len(row["name"]) for row in rows)
+    family = None
+    for row in sorted(rows, key=lambda row: (row["family"], row["name"])):
+        if row["family"] != family:
+            family = row["family"]
+            print(f"{family or 'our own'}:")
         mark = " (default)" if row["name"] == DEFAULT else ""
-        print(
-            f"{row['name']:16} {row['input']:>12} {row['bflops']:8.2f} BFLOPs "
-            f"{row['parameters']:>12,} parameters  {state}{mark}"
-        )
+        cost, size = f"{row['bflops']:8.2f} BFLOPs", f"{row['parameters'] / 1e6:7.2f} M parameters"
+        print(f"  {row['name']:{widest}} {row['input']:>14} {cost} {size}  {_state(row['weights'])}{mark}".rstrip())
     return 0
+
+
+def _row(model: Model) -> dict[str, Any]:
+    source = Source.read(model.cfg)
+    graph, _ = load(source)
+    family = model.cfg.parent.relative_to(folder("cfg"))
+    return {
+        "name": model.name,
+        "family": "" if family.name == "" else family.as_posix(),
+        "cfg": str(model.cfg),
+        "input": str(graph.input),
+        "bflops": graph.operations / 1e9,
+        "parameters": graph.parameters,
+        "about": about(source.text)._asdict(),
+        "weights": _weights(model),
+    }
+
+
+def _weights(model: Model) -> dict[str, Any] | None:
+    """The weights that there are for a model; None if there are none."""
+    if model.weights:
+        return {"file": model.weights.name, "bytes": model.weights.stat().st_size, "downloaded": True, "shipped": True}
+    official = model.official
+    if official is None:
+        return None
+    there = any(is_file(place / official.file) for place in (folder("weights"), cache()))
+    return {"file": official.file, "bytes": official.bytes, "downloaded": there, "shipped": False}
+
+
+def _state(weights: dict[str, Any] | None) -> str:
+    if weights is None:
+        return ""
+    if weights["shipped"]:
+        return "trained, weights included"
+    return "trained, weights downloaded" if weights["downloaded"] else f"trained, {weights['bytes'] / 1e6:.0f} MB on first use"
