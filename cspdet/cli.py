@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",
     "expand": "write a cfg as plain Darknet text",
+    "lsp": "serve editors: diagnostics, help, completion (language server)",
     "summary": "print a network's layer table, its BFLOPs and parameters",
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",

@@ -82,9 +82,27 @@ def default_text(each: Option) -> str:
     return f"{value:g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
 
 
+def option_text(each: Option) -> str:
+    """An option in one line: what it means, its default and what it may be."""
+    default = default_text(each)
+    head = f"`{each.name}={default}`" if default not in ("", "required") else f"`{each.name}`"
+    facts = _facts(each, default)
+    words = f"; one of: {', '.join(each.choices)}" if each.choices else ""
+    return f"{head}: {each.doc}{f' ({facts})' if facts else ''}{words}"
+
+
 def _option_lines(each: Option) -> Iterator[str]:
     default = default_text(each)
     head = f"{each.name}={default}" if default not in ("", "required") else each.name
+    facts = _facts(each, default)
+    yield f"  {head:28} {each.doc}{f' ({facts})' if facts else ''}"
+    if isinstance(each.choices, dict):
+        yield from (f"  {'':28}   {name:34} {about}" for name, about in each.choices.items())
+    elif each.choices:
+        yield f"  {'':28}   one of: {', '.join(each.choices)}"
+
+
+def _facts(each: Option, default: str) -> str:
     facts = [_KINDS[each.kind]] if not each.choices else []
     if default == "required":
         facts.append("required")
@@ -94,12 +112,7 @@ def _option_lines(each: Option) -> Iterator[str]:
         facts.append(f"{_home(each.known_to[0])} only")
     elif each.known_to:
         facts.append(f"unknown to {', '.join(DIALECTS[name].title for name in DIALECTS if name not in each.known_to)}")
-    remark = f" ({', '.join(facts)})" if facts else ""
-    yield f"  {head:28} {each.doc}{remark}"
-    if isinstance(each.choices, dict):
-        yield from (f"  {'':28}   {name:34} {about}" for name, about in each.choices.items())
-    elif each.choices:
-        yield f"  {'':28}   one of: {', '.join(each.choices)}"
+    return ", ".join(facts)
 
 
 def _home(name: str) -> str:

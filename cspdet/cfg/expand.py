@@ -46,15 +46,22 @@ class Block(NamedTuple):
     body: tuple[Section, ...]
 
 
+class Variable(NamedTuple):
+    """What a variable stands for, and where it is defined."""
+
+    value: str
+    span: Span
+
+
 class Expansion(NamedTuple):
     """What a document became."""
 
     document: Document
     # Of every named layer, its number; those within blocks as `block.layer`.
     names: dict[str, int]
-    # The blocks and the variables that are defined, the latter with the places of their values.
+    # The blocks and the variables that are defined, the latter with what they stand for and where that is written.
     blocks: dict[str, Block]
-    variables: dict[str, Span]
+    variables: dict[str, Variable]
     # Whether the language was used at all.
     authored: bool
     # Whether expansion came to its end.
@@ -121,8 +128,8 @@ def expand(
     except _Stop:
         complete = False
     plain = document._replace(sections=tuple(expander.sections))
-    places = {name: entry.value_span for name, entry in expander.defined.items()}
-    return Expansion(plain, expander.names, expander.blocks, places, True, complete), tuple(expander.diagnostics)
+    variables = {name: Variable(value, expander.defined[name].key_span) for name, value in expander.variables.items()}
+    return Expansion(plain, expander.names, expander.blocks, variables, True, complete), tuple(expander.diagnostics)
 
 
 class _Expander(Findings):
