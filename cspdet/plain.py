@@ -13,7 +13,7 @@ from cspdet.cfg.source import Span
 from cspdet.cfg.syntax import Entry, Section
 from cspdet.graph import Graph
 from cspdet.layers.activation import DARKNETS_NAMES
-from cspdet.layers.base import REQUIRED, Layer
+from cspdet.layers.base import Layer
 from cspdet.layers.option import OWN
 
 
@@ -31,12 +31,12 @@ _PLAIN = re.compile(r"[-.,0-9]*")
 def plain_text(graph: Graph) -> str:
     """The text that Darknet reads: the file's own where it is plain, else its sections written out.
 
-    A remark above each use of a block says where it was used.
+    A remark above each use of a block says where it was used. Options of cspdet's own that plain ones say are replaced.
     """
-    if graph.names is None:
+    sections = [_plainly(section, layer)[0] for section, layer in zip(graph.sections, graph.layers, strict=True)]
+    if graph.names is None and all(one is other for one, other in zip(sections, graph.sections, strict=True)):
         return graph.source.text
-    sections = [section._replace(entries=tuple(map(_named, section.entries))) for section in graph.sections]
-    return _written(graph, sections)
+    return _written(graph, [section._replace(entries=tuple(map(_named, section.entries))) for section in sections])
 
 
 def plain_problems(graph: Graph) -> tuple[Diagnostic, ...]:
@@ -46,11 +46,11 @@ def plain_problems(graph: Graph) -> tuple[Diagnostic, ...]:
         if ALEXEYAB.name not in layer.known_to:
             _unsaid(findings, section.name_span, f"`[{section.name}]` is no section of {ALEXEYAB.title}")
             continue
-        for entry in section.entries:
-            option = layer.options.get(entry.key)
-            if option and not option.training and option.known_to == OWN and _counts(layer, entry):
-                message = f"`{entry.key}` of `[{section.name}]` is no option of {ALEXEYAB.title}"
-                _unsaid(findings, entry.key_span, message)
+        said = layer.plain_values()
+        for key, entry in _counting(section, layer).items():
+            option = layer.options.get(key)
+            if option and not option.training and option.known_to == OWN and key not in said and layer.changes(key):
+                _unsaid(findings, entry.key_span, f"`{key}` of `[{section.name}]` is no option of {ALEXEYAB.title}")
     return tuple(findings.diagnostics)
 
 
@@ -68,15 +68,15 @@ def strict_text(graph: Graph, dialect: Dialect) -> tuple[str, tuple[Remark, ...]
         name = layer.names[0]
         if name != section.name:
             told.append(Remark(section.name_span, f"`[{section.name}]` becomes `[{name}]`"))
+        section, remarks = _plainly(section, layer)
+        told += remarks
         sections.append(section._replace(name=name, entries=tuple(_strictly(section, layer, dialect, findings, told))))
     return _written(graph, sections), tuple(told), tuple(findings.diagnostics)
 
 
 def _strictly(section: Section, layer: Layer, dialect: Dialect, findings: Findings, told: list[Remark]) -> Iterator[Entry]:
     """The entries that stay."""
-    counting = {}
-    for entry in section.entries if layer.dialect.duplicates == "last" else reversed(section.entries):
-        counting[entry.key] = entry
+    counting = _counting(section, layer)
     for entry in section.entries:
         option = layer.options.get(entry.key)
         where = f"`{entry.key}` of `[{section.name}]`"
@@ -85,7 +85,7 @@ def _strictly(section: Section, layer: Layer, dialect: Dialect, findings: Findin
         elif option is None or (option.known_to and layer.dialect.name not in option.known_to and option.known_to != OWN):
             told.append(Remark(entry.key_span, f"{where} is dropped: it has no meaning"))
         elif option.known_to and dialect.name not in option.known_to:
-            if option.training or not _counts(layer, entry):
+            if option.training or not layer.changes(entry.key):
                 told.append(Remark(entry.key_span, f"{where} is dropped: {dialect.title} does not know it"))
             else:
                 _unsaid(findings, entry.key_span, f"{where} is no option of {dialect.title}")
@@ -100,15 +100,35 @@ def _strictly(section: Section, layer: Layer, dialect: Dialect, findings: Findin
             yield entry
 
 
+def _counting(section: Section, layer: Layer) -> dict[str, Entry]:
+    """The entries that count, by key: of a doubled one, the dialect says which."""
+    last = layer.dialect.duplicates == "last"
+    return {entry.key: entry for entry in (section.entries if last else reversed(section.entries))}
+
+
+def _plainly(section: Section, layer: Layer) -> tuple[Section, list[Remark]]:
+    """The section with plain options in place of cspdet's own, where they say the same; and what was done."""
+    values = layer.plain_values()
+    replaced = [entry for entry in section.entries if entry.key in values]
+    if not replaced:
+        return section, []
+    first = replaced[0]
+    new = [first._replace(key=key, value=value) for key, value in values.items() if value is not None]
+    entries = []
+    for entry in section.entries:
+        if entry is first:
+            entries += new
+        elif entry.key not in values:
+            entries.append(entry)
+    keys = ", ".join(f"`{entry.key}`" for entry in replaced)
+    words = ", ".join(f"`{entry.key}={entry.value}`" for entry in new)
+    remark = Remark(first.key_span, f"{keys} of `[{section.name}]` {'become' if len(replaced) > 1 else 'becomes'} {words}")
+    return section._replace(entries=tuple(entries)), [remark]
+
+
 def _named(entry: Entry) -> Entry:
     """An activation by the name that Darknet has for it."""
     return entry._replace(value=DARKNETS_NAMES.get(entry.value, entry.value)) if entry.key == "activation" else entry
-
-
-def _counts(layer: Layer, entry: Entry) -> bool:
-    """Whether the option has another value than where it is not given."""
-    option = layer.options[entry.key]
-    return option.default is REQUIRED or option.parse(entry.value)[0] != option.default
 
 
 def _decimal(value: str) -> str:

@@ -13,6 +13,7 @@ from cspdet.cfg.dialect import ALEXEYAB, Dialect
 from cspdet.cfg.source import Source
 from cspdet.errors import CfgError, UsageError
 from cspdet.graph import LARGEST_STRIDE, Graph, Node
+from cspdet.layers.block import width_by_height
 from cspdet.layers.convolutional import Convolutional
 from cspdet.layers.gru import Gru
 from cspdet.layers.head import Head
@@ -105,11 +106,11 @@ def shared_weights(graph: Graph) -> Iterator[Diagnostic]:
             continue
         own, other = node.layer.block(node.inputs[0]), owner.layer.block(owner.inputs[0])
         pairs = {
-            "size": (own.size, other.size),
+            "size": (width_by_height(own.size), width_by_height(other.size)),
             "filters": (own.filters, other.filters),
             "groups": (own.groups, other.groups),
+            "input channels": (own.channels, other.channels),
         }
-        pairs["input channels"] = (own.channels, other.channels)
         for name, (mine, theirs) in pairs.items():
             if mine != theirs:
                 message = f"the weights of layer {owner.index} do not fit: {name} {theirs} there, {mine} here"

@@ -136,6 +136,20 @@ class Layer:
         """Whether it is a head for training only, whose boxes are no detections."""
         return False
 
+    # -- what plain text asks -----------------------------------------------------------------------------------------
+
+    def changes(self, name: str) -> bool:
+        """Whether anything else is computed with an option, as it is given, than without it."""
+        default = self.options[name].default
+        return default is REQUIRED or getattr(self, attribute(name)) != default
+
+    def plain_values(self) -> dict[str, str | None]:
+        """What plain text has in place of options of cspdet's own: values by option, None for those that go.
+
+        Empty where nothing has to be rewritten, and where nothing can be.
+        """
+        return {}
+
     # -- what the graph asks ------------------------------------------------------------------------------------------
     # Most layers read one shape, some two, some any number. `Any` here lets each say in its own signature which it is.
 

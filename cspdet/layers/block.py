@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import gcd
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cspdet.cfg.dialect import Dialect
@@ -20,33 +21,54 @@ def padded(pad: bool, padding: int, size: int) -> int:
     return size // 2 if pad else padding
 
 
-class Convolution(NamedTuple):
-    """A convolution without its activation (`convolutional_layer.c`). `stride` is (vertical, horizontal).
+def width_by_height(pair: tuple[int, int]) -> str:
+    """A (vertical, horizontal) pair as one writes it, horizontal first."""
+    return f"{pair[1]}x{pair[0]}"
 
-    Where `size` is 1, there is no `dilation`.
+
+def check_groups(channels: int, filters: int, groups: int) -> Iterator[Problem]:
+    """The problem of groups that do not divide what is read and what is put out."""
+    if channels % groups or filters % groups:
+        what = f"{channels} input channels" if channels % groups else f"{filters} filters"
+        cure = f"use a divisor of {channels} and {filters}: {_divisors(gcd(channels, filters))}"
+        yield Problem("groups-divide", "groups", f"{what} do not divide into {groups} groups", cure)
+
+
+def _divisors(number: int) -> str:
+    found = [each for each in range(1, min(number, 4096) + 1) if number % each == 0]
+    return ", ".join(map(str, found if len(found) < 10 else [*found[:4], "…", *found[-4:]]))
+
+
+class Convolution(NamedTuple):
+    """A convolution without its activation (`convolutional_layer.c`).
+
+    `size`, `stride` and `padding` are (vertical, horizontal). Where `size` is (1, 1), there is no `dilation`.
     """
 
     channels: int
     filters: int
-    size: int
+    size: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
-    padding: int = 0
+    padding: tuple[int, int] = (0, 0)
     dilation: int = 1
     groups: int = 1
     normalized: bool = False
 
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (filters, H', W'), by `convolutional_out_height`, which knows nothing of dilation."""
-        height = (x.height + 2 * self.padding - self.size) // self.stride[0] + 1
-        width = (x.width + 2 * self.padding - self.size) // self.stride[1] + 1
+        return self._shape(x, *(2 * padding - size for size, padding in zip(self.size, self.padding, strict=True)))
+
+    def _shape(self, x: Shape, down: int, right: int) -> Shape:
+        """The size where that many pixels more than the map has are there for the kernel to move over."""
+        height, width = (x.height + down) // self.stride[0] + 1, (x.width + right) // self.stride[1] + 1
         return Shape(self.filters, height, width)
 
     def check(self, x: Shape) -> Iterator[Problem]:
         """Nothing left of the map, or a dilation with which Darknet computes another size than it announces."""
         out = self.shape(x)
         yield from fits_kernel(x, out.height, out.width)
-        slack = (2 * self.padding - self.size + 1) * self.dilation - 1
-        true = Shape(self.filters, (x.height + slack) // self.stride[0] + 1, (x.width + slack) // self.stride[1] + 1)
+        room = ((2 * padding - size + 1) * self.dilation - 1 for size, padding in zip(self.size, self.padding, strict=True))
+        true = self._shape(x, *room)
         if true != out:
             message = f"with `dilation={self.dilation}` and this padding Darknet's own sizes disagree"
             consequence = f"it announces {out.width}x{out.height} pixels and computes {true.width}x{true.height}"
@@ -57,9 +79,14 @@ class Convolution(NamedTuple):
         return 2 * self.kernel.size * out.height * out.width
 
     @property
+    def true_padding(self) -> tuple[int, int]:
+        """The pixels that are added: dilation spreads the padding, too."""
+        return self.padding[0] * self.dilation, self.padding[1] * self.dilation
+
+    @property
     def kernel(self) -> Array:
-        """The weights: (filters, channels / groups, size, size)."""
-        return Array((self.filters, self.channels // self.groups, self.size, self.size))
+        """The weights: (filters, channels / groups, height, width)."""
+        return Array((self.filters, self.channels // self.groups, *self.size))
 
     def arrays(self, prefix: str = "") -> dict[str, Array]:
         """In the order of `load_convolutional_weights`."""
@@ -78,7 +105,7 @@ class Convolution(NamedTuple):
             self.filters,
             self.size,
             self.stride,
-            self.padding * self.dilation,
+            self.true_padding,
             self.dilation,
             self.groups,
             bias=not self.normalized,

@@ -58,9 +58,9 @@ class ConvLstm(Recurrent, names=("conv_lstm",), known_to=("alexeyab",)):
 
     def block(self, channels: int, normalized: bool = False) -> Convolution:
         """One part that reads `channels`."""
-        padding = padded(self.pad, self.padding, self.size)
+        size, padding = (self.size,) * 2, (padded(self.pad, self.padding, self.size),) * 2
         dilation = 1 if self.size == 1 else self.dilation
-        return Convolution(channels, self.output, self.size, (self.stride,) * 2, padding, dilation, self.groups, normalized)
+        return Convolution(channels, self.output, size, (self.stride,) * 2, padding, dilation, self.groups, normalized)
 
     def blocks(self, x: Shape) -> dict[str, Convolution]:
         """The parts, in file order."""

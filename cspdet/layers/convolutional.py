@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, OneSource, Problem, Shape, fits_kernel, option
-from cspdet.layers.block import Convolution, padded
+from cspdet.layers.block import Convolution, check_groups, padded, width_by_height
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, NOT_PJREDDIE, OWN
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class Convolutional(Layer, names=("convolutional", "conv")):
 
     filters: int = option(1, "number of output channels", at_least=1, at_most=LARGEST_COUNT)
     size: int = option(1, "side of the square kernel", at_least=1, at_most=LARGEST_SIDE)
+    size_x: int | None = option(
+        None, "width of the kernel, if it differs from `size`", at_least=1, at_most=LARGEST_SIDE, known_to=OWN
+    )
+    size_y: int | None = option(
+        None, "height of the kernel, if it differs from `size`", at_least=1, at_most=LARGEST_SIDE, known_to=OWN
+    )
     stride: int = option(1, "step of the kernel in pixels", at_least=1, at_most=LARGEST_SIDE)
     stride_x: int | None = option(
         None, "step to the right, if it differs from `stride`", at_most=LARGEST_SIDE, known_to=NOT_PJREDDIE
@@ -36,12 +42,12 @@ class Convolutional(Layer, names=("convolutional", "conv")):
     stride_y: int | None = option(
         None, "step downwards, if it differs from `stride`", at_most=LARGEST_SIDE, known_to=NOT_PJREDDIE
     )
-    pad: bool = option(False, "pad by size // 2, whatever `padding` says")
+    pad: bool = option(False, "pad by size // 2 on each axis, whatever `padding` says")
     padding: int = option(0, "pixels added on every side", at_least=0, at_most=LARGEST_SIDE)
     groups: int = option(1, "groups of channels that are convolved apart; all channels for a depthwise convolution", at_least=1)
     dilation: int = option(
         1,
-        "distance between the pixels under the kernel; 1 where size=1",
+        "distance between the pixels under the kernel; 1 where it is 1x1",
         at_least=1,
         at_most=LARGEST_SIDE,
         known_to=NOT_PJREDDIE,
@@ -90,20 +96,34 @@ class Convolutional(Layer, names=("convolutional", "conv")):
         return self.cbn or self.batch_normalize != 0
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return self.size_y or self.size, self.size_x or self.size
+
+    @property
     def strides(self) -> tuple[int, int]:
         """Steps downwards and to the right; an unset or impossible one falls back to `stride`."""
         vertical, horizontal = self.stride_y or 0, self.stride_x or 0
         return (vertical if vertical > 0 else self.stride, horizontal if horizontal > 0 else self.stride)
+
+    def changes(self, name: str) -> bool:
+        """Not where `size_x` or `size_y` is the size."""
+        return super().changes(name) and not (name in ("size_x", "size_y") and getattr(self, name) == self.size)
+
+    def plain_values(self) -> dict[str, str | None]:
+        """A square kernel is one of `size`."""
+        height, width = self.sizes
+        return {"size": f"{height}", "size_x": None, "size_y": None} if height == width != self.size else {}
 
     def block(self, x: Shape) -> Convolution:
         """The convolution itself; strided by 1 if the blur strides."""
         return Convolution(
             channels=x.channels,
             filters=self.filters,
-            size=self.size,
+            size=self.sizes,
             stride=(1, 1) if self.antialiasing else self.strides,
-            padding=padded(self.pad, self.padding, self.size),
-            dilation=1 if self.size == 1 else self.dilation,
+            padding=(padded(self.pad, self.padding, self.sizes[0]), padded(self.pad, self.padding, self.sizes[1])),
+            dilation=1 if self.sizes == (1, 1) else self.dilation,
             groups=1 if self.xnor else self.groups,
             normalized=self.normalized,
         )
@@ -120,17 +140,15 @@ class Convolutional(Layer, names=("convolutional", "conv")):
                 "warning",
                 "Darknet convolves all channels together",
             )
-        elif x.channels % self.groups or self.filters % self.groups:
-            what = f"{x.channels} input channels" if x.channels % self.groups else f"{self.filters} filters"
-            cure = f"use a divisor of {x.channels} and {self.filters}: {_divisors(x.channels, self.filters)}"
-            yield Problem("groups-divide", "groups", f"{what} do not divide into {self.groups} groups", cure)
+        else:
+            yield from check_groups(x.channels, self.filters, self.groups)
         block = self.block(x)
         out = block.shape(x)
         yield from block.check(x)
         if self.antialiasing and out.height > 0 and out.width > 0:
             left = self.shape(x)
             yield from fits_kernel(x, left.height, left.width)
-        if self.size == 1:
+        if self.sizes == (1, 1):
             yield from self._check_pixel(block)
         if self.rep or self.implicit:
             yield from self._check_form(block)
@@ -140,10 +158,10 @@ class Convolutional(Layer, names=("convolutional", "conv")):
             yield ANTIALIASED_SIZE
 
     def _check_pixel(self, block: Convolution) -> Iterator[Problem]:
-        """Where `size` and `stride_x` are 1, Darknet multiplies with the input as it lies in memory."""
+        """Where the kernel and `stride_x` are 1, Darknet multiplies with the input as it lies in memory."""
         if block.stride[1] > 1:
             return
-        if block.padding:
+        if any(block.padding):
             message = "a 1x1 convolution with padding: Darknet makes the map larger but does not move the input into it"
             yield Problem("padded-pixel", "padding", message, "remove `padding`")
         elif block.stride[0] > 1:
@@ -154,15 +172,17 @@ class Convolutional(Layer, names=("convolutional", "conv")):
     def _check_form(self, block: Convolution) -> Iterator[Problem]:
         """Forms for training must have an ordinary convolution that computes the same."""
         name = "rep" if self.rep else "implicit"
+        kernel, pixel = width_by_height(block.size), block.size == (1, 1)
+        centred = all(size % 2 and padding == size // 2 for size, padding in zip(block.size, block.padding, strict=True))
         if self.rep and self.implicit:
             message, cure = "`rep=1` with `implicit=1`", "keep one of them"
         elif self.xnor or self.share_index:
             message, cure = f"`{name}=1` with `{'xnor' if self.xnor else 'share_index'}`", f"remove `{name}`"
-        elif self.rep and (block.size % 2 == 0 or block.size == 1 or block.padding != block.size // 2):
-            message = f"`rep=1` with a kernel of {block.size}x{block.size} and padding {block.padding}"
+        elif self.rep and (pixel or not centred):
+            message = f"`rep=1` with a kernel of {kernel} and padding {width_by_height(block.padding)}"
             cure = "the 1x1 convolution must lie at the kernel's middle: use `size=3` with `pad=1`"
-        elif self.implicit and (block.size > 1 or block.padding):
-            message = f"`implicit=1` with a kernel of {block.size}x{block.size}"
+        elif self.implicit and (not pixel or any(block.padding)):
+            message = f"`implicit=1` with a kernel of {kernel}"
             cure = "use `size=1`: at a border, padding has no constant to add to"
         elif self.implicit and block.normalized:
             message, cure = "`implicit=1` with batch normalisation, which has constants of its own", "remove one of them"
@@ -201,9 +221,10 @@ class Convolutional(Layer, names=("convolutional", "conv")):
         """Filters and groups; kernel, stride and dilation."""
         vertical, horizontal = self.strides
         stride = f"{vertical}" if vertical == horizontal else f"{horizontal}x{vertical}"
-        dilation = f"({self.dilation})" if self.dilation > 1 and self.size > 1 else ""
+        height, width = self.sizes
+        dilation = f"({self.dilation})" if self.dilation > 1 and max(self.sizes) > 1 else ""
         groups = f"/{self.groups}" if self.groups > 1 else ""
-        return f"{self.filters}{groups}", f"{self.size} x {self.size}/ {stride}{dilation}"
+        return f"{self.filters}{groups}", f"{width} x {height}/ {stride}{dilation}"
 
     def parts(self, x: Shape) -> Parts:
         """`conv` and `norm`, unless the weights are shared."""
@@ -244,7 +265,8 @@ class Convolutional(Layer, names=("convolutional", "conv")):
             scale, bias = folded(parts.norm, self.dialect)
             weight = weight * scale[:, None, None, None]
         signs = binary_sign(weight) * weight.abs().mean((1, 2, 3), keepdim=True)
-        signed = F.pad(binary_sign(x), [block.padding * block.dilation] * 4, value=-1.0)
+        down, right = block.true_padding
+        signed = F.pad(binary_sign(x), (right, right, down, down), value=-1.0)
         return F.conv2d(signed, signs, bias, block.stride, 0, block.dilation)
 
 
@@ -252,8 +274,7 @@ def _convolve(conv: Any, x: Tensor, block: Convolution) -> Tensor:
     """With the weights of `conv`, and steps and padding of `block`."""
     from torch.nn.functional import conv2d
 
-    padding = block.padding * block.dilation
-    return conv2d(x, conv.weight, conv.bias, block.stride, padding, block.dilation, block.groups)
+    return conv2d(x, conv.weight, conv.bias, block.stride, block.true_padding, block.dilation, block.groups)
 
 
 ANTIALIASED_SIZE = Problem(
@@ -272,11 +293,3 @@ def blurred(x: Shape, kind: int, strides: tuple[int, int]) -> Shape:
     height = (x.height + 2 * padding - size) // strides[0] + 1
     width = (x.width + 2 * padding - size) // strides[1] + 1
     return Shape(x.channels, height, width)
-
-
-def _divisors(first: int, second: int) -> str:
-    from math import gcd
-
-    common = gcd(first, second)
-    found = [number for number in range(1, min(common, 4096) + 1) if common % number == 0]
-    return ", ".join(map(str, found if len(found) < 10 else [*found[:4], "…", *found[-4:]]))

@@ -45,7 +45,7 @@ class Crnn(Recurrent, names=("crnn",), known_to=("alexeyab", "pjreddie", "hank-a
 
     def blocks(self, x: Shape) -> dict[str, Convolution]:
         """The three parts, in file order."""
-        padding = padded(self.pad, self.padding, self.size)
+        size, padding = (self.size,) * 2, (padded(self.pad, self.padding, self.size),) * 2
         dilation = 1 if self.size == 1 else self.dilation
         stride, normalized = (self.stride, self.stride), self.batch_normalize
         pairs = {
@@ -54,7 +54,7 @@ class Crnn(Recurrent, names=("crnn",), known_to=("alexeyab", "pjreddie", "hank-a
             "output": (self.hidden, self.output),
         }
         return {
-            name: Convolution(channels, filters, self.size, stride, padding, dilation, self.groups, normalized)
+            name: Convolution(channels, filters, size, stride, padding, dilation, self.groups, normalized)
             for name, (channels, filters) in pairs.items()
         }
 

@@ -62,7 +62,7 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
 
     def arrays(self, x: Shape) -> dict[str, Array]:
         """As of a convolution; only the weights' first two dimensions are exchanged."""
-        arrays = Convolution(x.channels, self.filters, self.size, normalized=self.batch_normalize).arrays()
+        arrays = Convolution(x.channels, self.filters, (self.size,) * 2, normalized=self.batch_normalize).arrays()
         arrays["conv.weight"] = Array((x.channels, self.filters, self.size, self.size))
         return arrays
 

@@ -71,13 +71,13 @@ class RepConvolution(nn.Module):
         """
         (scale, bias), (pixel_scale, pixel_bias) = (self._folded(norm) for norm in (self.norm, self.pixel_norm))
         kernel = self.conv.weight.double() * scale[:, None, None, None]
-        middle = kernel.shape[2] // 2
-        kernel[:, :, middle, middle] += self.pixel.weight.double()[:, :, 0, 0] * pixel_scale[:, None]
+        row, column = kernel.shape[2] // 2, kernel.shape[3] // 2
+        kernel[:, :, row, column] += self.pixel.weight.double()[:, :, 0, 0] * pixel_scale[:, None]
         bias = bias + pixel_bias
         if self.identity_norm is not None:
             identity_scale, identity_bias = self._folded(self.identity_norm)
             channel = torch.arange(len(kernel), device=kernel.device)
-            kernel[channel, channel % kernel.shape[1], middle, middle] += identity_scale
+            kernel[channel, channel % kernel.shape[1], row, column] += identity_scale
             bias = bias + identity_bias
         if not self.normalized:
             return {"conv.weight": kernel, "conv.bias": bias}

@@ -184,6 +184,81 @@ def test_what_a_strict_program_cannot_do_stops(run: Run, tmp_path: Path) -> None
     assert out.read_text() == "as it was"
 
 
+OWN = """[net]
+width=32
+height=32
+channels=4
+[convolutional]
+filters=8
+size_x=3
+size_y=3
+pad=1
+activation=linear
+[convolutional]
+filters=8
+size_x=5
+size=1
+stride=2
+size_y=5
+pad=1
+activation=linear
+"""
+SQUARE = """[net]
+width=32
+height=32
+channels=4
+
+[convolutional]
+filters=8
+size=3
+pad=1
+activation=linear
+
+[convolutional]
+filters=8
+size=5
+stride=2
+pad=1
+activation=linear
+"""
+
+
+def test_own_options_become_plain_ones_where_they_say_the_same(run: Run, tmp_path: Path) -> None:
+    cfg = tmp_path / "X.cfg"
+    cfg.write_text(OWN)
+    assert run("expand", cfg) == (0, SQUARE, "")
+    (tmp_path / "plain.cfg").write_text(SQUARE)
+    assert shape(load(Source.read(cfg))[0]) == shape(load(Source.read(tmp_path / "plain.cfg"))[0])
+    code, out, err = run("expand", cfg, "--strict", "hank-ai")
+    assert (code, out) == (0, SQUARE)
+    assert err == (
+        f"note: {cfg}:7:1: `size_x`, `size_y` of `[convolutional]` become `size=3`\n"
+        f"note: {cfg}:13:1: `size_x`, `size`, `size_y` of `[convolutional]` become `size=5`\n"
+    )
+
+
+def test_own_options_that_say_nothing_new_stay_byte_for_byte(run: Run, tmp_path: Path) -> None:
+    cfg = tmp_path / "X.cfg"
+    text = SQUARE.replace("size=3", "size=3 # as ever\nsize_x=3")
+    cfg.write_text(text)
+    assert run("expand", cfg) == (0, text, "")
+    code, out, err = run("expand", cfg, "--strict", "hank-ai")
+    assert (code, out) == (0, SQUARE)
+    assert err == f"note: {cfg}:9:1: `size_x` of `[convolutional]` is dropped: hank-ai's Darknet does not know it\n"
+
+
+@pytest.mark.parametrize("strict", [[], ["--strict", "hank-ai"]], ids=["plain", "strict"])
+def test_own_options_that_plain_text_cannot_say_stop(run: Run, tmp_path: Path, strict: list[str]) -> None:
+    cfg, out = tmp_path / "X.cfg", tmp_path / "out.cfg"
+    cfg.write_text(OWN.replace("size_y=3", "size_y=1"))
+    code, _, err = run("expand", cfg, "-o", out, *strict)
+    assert code == 1
+    title = "hank-ai's" if strict else "AlexeyAB's"
+    assert f"error[not-plain]: `size_x` of `[convolutional]` is no option of {title} Darknet\n --> {cfg}:7:1\n" in err
+    assert "1 error; nothing is written" in err  # a height of 1 is that of `size`
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

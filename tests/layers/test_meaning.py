@@ -40,19 +40,26 @@ def logistic(x: Any) -> Any:
 
 
 def convolve(
-    x: Floats, weights: Floats, stride: tuple[int, int], padding: int, groups: int = 1, dilation: int = 1, fill: float = 0
+    x: Floats,
+    weights: Floats,
+    stride: tuple[int, int],
+    padding: int | tuple[int, int],
+    groups: int = 1,
+    dilation: int = 1,
+    fill: float = 0,
 ) -> Floats:
-    filters, channels, size, _ = weights.shape
-    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)), constant_values=fill)
-    reach = dilation * (size - 1) + 1
-    height, width = (x.shape[1] - reach) // stride[0] + 1, (x.shape[2] - reach) // stride[1] + 1
+    filters, channels, *sizes = weights.shape
+    down, right = (padding, padding) if isinstance(padding, int) else padding
+    x = np.pad(x, ((0, 0), (down, down), (right, right)), constant_values=fill)
+    high, wide = (dilation * (size - 1) + 1 for size in sizes)
+    height, width = (x.shape[1] - high) // stride[0] + 1, (x.shape[2] - wide) // stride[1] + 1
     out = np.zeros((filters, height, width))
     for f in range(filters):
         first = f // (filters // groups) * channels
         for i in range(height):
             for j in range(width):
                 top, left = i * stride[0], j * stride[1]
-                patch = x[first : first + channels, top : top + reach : dilation, left : left + reach : dilation]
+                patch = x[first : first + channels, top : top + high : dilation, left : left + wide : dilation]
                 out[f, i, j] = (patch * weights[f]).sum()
     return out
 

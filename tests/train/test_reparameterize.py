@@ -42,6 +42,7 @@ PLAIN = {
     "depthwise": rep(4, groups=4),
     "dilation": rep(4, dilation=2),
     "large": rep(4, size=5),
+    "wide": rep(4, size=1, size_x=5) + rep(4, size_y=7),
     "blur": rep(4, antialiasing=1, stride=2),
     "bias": rep(4, batch_normalize=0),
     "residual": rep(4) + rep(4) + shortcut(-2),
