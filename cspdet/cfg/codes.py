@@ -160,6 +160,9 @@ antialiased-size
 local-size
     Darknet computes the output of a [local] layer with `pad` as if its kernel were 3 pixels wide, and its patches for
     the kernel's true size. They agree without padding, and with `pad=1` and `size=3`.
+output-padding
+    A convolution with a stride brings maps of several sizes to one. `output_padding` of a [deconvolutional] says which of them
+    is meant, by how many pixels it is larger than the smallest; so it is less than the stride.
 padding-only
     `padding` of a pooling layer counts both sides together. So much of it puts whole windows outside the map.
 out-channels

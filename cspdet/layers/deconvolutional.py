@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, Problem, Shape, fits_kernel, option
-from cspdet.layers.block import Convolution, padded
-from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
+from cspdet.layers.block import Convolution, check_groups, padded
+from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, OWN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,9 @@ _USUAL_STRIDE = 8
 class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjreddie",)):
     """A transposed convolution: each pixel spreads a kernel. The output side is (side - 1) stride + size - 2 padding.
 
-    Source: pjreddie's `deconvolutional_layer.c`. The file holds the weights as (channels, filters, size, size).
+    Source: pjreddie's `deconvolutional_layer.c`. The file holds the weights as (channels, filters / groups, size, size).
+    `groups` and `output_padding` are cspdet's own; both are PyTorch's. What `output_padding` adds, no kernel may reach: there
+    the output is the bias alone.
     """
 
     skips_scales = True
@@ -33,6 +35,10 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
     stride: int = option(1, "distance between the kernels in the output", at_least=1, at_most=LARGEST_SIDE)
     pad: bool = option(False, "cut size // 2 from every side, whatever `padding` says")
     padding: int = option(0, "pixels cut from every side", at_least=0, at_most=LARGEST_SIDE)
+    groups: int = option(1, "groups of channels that are spread apart", at_least=1, known_to=OWN)
+    output_padding: int = option(
+        0, "pixels more at the bottom and on the right, fewer than `stride`", at_least=0, at_most=LARGEST_SIDE, known_to=OWN
+    )
     batch_normalize: bool = option(False, "normalise the output instead of adding a bias")
     activation: str = option("logistic", "applied last", choices=ACTIVATIONS, fallback="relu")
 
@@ -42,14 +48,20 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
         return padded(self.pad, self.padding, self.size)
 
     def check(self, x: Shape) -> Iterator[Problem]:
-        """Something left of the map."""
+        """Groups that divide, an output padding within a step, and something left of the map."""
         yield from foreign(self.activation, self.dialect)
+        yield from check_groups(x.channels, self.filters, self.groups)
+        if self.output_padding >= self.stride:
+            message = f"`output_padding={self.output_padding}` with `stride={self.stride}`"
+            cure = f"at most {self.stride - 1} is possible" if self.stride > 1 else "remove it, or use a larger stride"
+            yield Problem("output-padding", "output_padding", message, cure)
         out = self.shape(x)
         yield from fits_kernel(x, out.height, out.width)
 
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (filters, H', W')."""
-        height, width = ((side - 1) * self.stride + self.size - 2 * self.cut for side in (x.height, x.width))
+        more = self.size - 2 * self.cut + self.output_padding
+        height, width = ((side - 1) * self.stride + more for side in (x.height, x.width))
         return Shape(self.filters, height, width)
 
     def reduction(self) -> tuple[float, float]:
@@ -58,17 +70,21 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
 
     def operations(self, x: Shape) -> float:
         """Two for each weight and input pixel."""
-        return 2 * x.channels * self.filters * self.size**2 * x.height * x.width
+        return 2 * self.kernel(x).size * x.height * x.width
+
+    def kernel(self, x: Shape) -> Array:
+        """The weights."""
+        return Array((x.channels, self.filters // self.groups, self.size, self.size))
 
     def arrays(self, x: Shape) -> dict[str, Array]:
         """As of a convolution; only the weights' first two dimensions are exchanged."""
         arrays = Convolution(x.channels, self.filters, (self.size,) * 2, normalized=self.batch_normalize).arrays()
-        arrays["conv.weight"] = Array((x.channels, self.filters, self.size, self.size))
-        return arrays
+        return arrays | {"conv.weight": self.kernel(x)}
 
     def columns(self) -> tuple[str, str]:
-        """Filters, kernel and stride."""
-        return f"{self.filters}", f"{self.size} x {self.size}/ {self.stride}"
+        """Filters and groups; kernel and stride."""
+        groups = f"/{self.groups}" if self.groups > 1 else ""
+        return f"{self.filters}{groups}", f"{self.size} x {self.size}/ {self.stride}"
 
     def parts(self, x: Shape) -> Parts:
         """`conv`, and `norm` if normalised."""
@@ -77,7 +93,9 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
         from cspdet.layers.functional import batch_norm
 
         bias = not self.batch_normalize
-        conv = nn.ConvTranspose2d(x.channels, self.filters, self.size, self.stride, self.cut, bias=bias)
+        conv = nn.ConvTranspose2d(
+            x.channels, self.filters, self.size, self.stride, self.cut, self.output_padding, self.groups, bias=bias
+        )
         return {"conv": conv} if bias else {"conv": conv, "norm": batch_norm(self.filters, self.dialect)}
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
@@ -95,6 +113,7 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
         from torch.nn.functional import fold
 
         size = self.shape(Shape(*x.shape[1:])).dimensions[1:]
-        columns = conv.weight.flatten(1).t() @ x.flatten(2)
+        weights = conv.weight.view(self.groups, -1, conv.weight[0].numel())
+        columns = (weights.mT @ x.view(x.shape[0], *weights.shape[:2], -1)).flatten(1, 2)
         spread = fold(columns, size, self.size, padding=self.cut, stride=self.stride)
         return spread if conv.bias is None else spread + conv.bias[:, None, None]

@@ -48,6 +48,8 @@ EXAMPLES = (
     Example(
         "deconvolutional", {"filters": 6, "size": 3, "stride": 2, "pad": True, "batch_normalize": True}, (IMAGE,), PJREDDIE
     ),
+    Example("deconvolutional", {"filters": 6, "size": 3, "stride": 2, "pad": True, "groups": 2, "output_padding": 1}, (IMAGE,)),
+    Example("deconvolutional", {"filters": 6, "size": 3, "stride": 9, "groups": 2, "output_padding": 8}, (IMAGE,), PJREDDIE),
     Example("local", {"filters": 4, "size": 3, "pad": 1, "activation": "relu"}, (IMAGE,)),
     Example("local", {"filters": 4, "size": 2, "stride": 2}, (IMAGE,)),
     Example("connected", {"output": 7}, (IMAGE,)),

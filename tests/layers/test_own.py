@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cspdet.cfg.dialect import PJREDDIE
 from cspdet.layers.base import Shape
 from tests.layers.examples import Example
 from tests.layers.test_meaning import convolve, forward, image, state
@@ -49,3 +50,62 @@ def test_two_thin_kernels_cost_less_than_a_square_one() -> None:
     assert [array.size for array in thin.arrays(x).values()] == [256, 256, 256, 256, 458_752]
     assert thin.arrays(x)["conv.weight"].fan_in == 256 * 7
     assert thin.columns() == ("256", "7 x 1/ 1")
+
+
+# -- deconvolutions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "more"),
+    [(3, 2, 1, 1), (2, 2, 0, 0), (2, 3, 0, 2), (4, 1, 2, 0), (3, 9, 1, 8), (12, 10, 2, 3)],
+)
+def test_deconvolution_spreads_each_group(size: int, stride: int, padding: int, more: int, groups: int) -> None:
+    options = {"filters": 8, "size": size, "stride": stride, "padding": padding, "activation": "linear"}
+    options |= {"groups": groups, "output_padding": more}
+    example = Example("deconvolutional", options, (Shape(4, 5, 6),), PJREDDIE)
+    x, arrays = image(4, 5, 6), state(example)
+    weights = arrays["conv.weight"]
+    assert weights.shape == (4, 8 // groups, size, size)
+    full = np.zeros((8, 4 * stride + size + more, 5 * stride + size + more))
+    for c in range(4):
+        group = c // (4 // groups)
+        filters = slice(group * (8 // groups), (group + 1) * (8 // groups))
+        for i in range(5):
+            for j in range(6):
+                full[filters, i * stride : i * stride + size, j * stride : j * stride + size] += x[c, i, j] * weights[c]
+    cut = full[:, padding : full.shape[1] - padding, padding : full.shape[2] - padding]
+    assert np.allclose(forward(example, x), cut + arrays["conv.bias"][:, None, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("stride", [2, 9])
+def test_deconvolution_is_the_transpose_of_a_convolution(stride: int, groups: int) -> None:
+    """⟨K x, y⟩ = ⟨x, Kᵀ y⟩ for the sizes that `output_padding` chooses between, with the same weights."""
+    for more in range(stride):
+        large = Shape(6, 2 * stride + 3 + more, 3 * stride + 3 + more)
+        conv = Example("convolutional", {"filters": 9, "size": 3, "stride": stride, "groups": groups}, (large,))
+        small = conv.make().shape(large)
+        assert small == Shape(9, 3, 4)
+        options = {"filters": 6, "size": 3, "stride": stride, "groups": groups, "output_padding": more, "activation": "linear"}
+        back = Example("deconvolutional", options, (small,), PJREDDIE)
+        assert back.make().shape(small) == large
+        x, y, weights = image(*large.dimensions), image(*small.dimensions, seed=4), state(back)["conv.weight"]
+        spread = forward(back, y) - state(back)["conv.bias"][:, None, None]
+        assert np.isclose((convolve(x, weights, (stride, stride), 0, groups) * y).sum(), (spread * x).sum(), rtol=1e-4)
+
+
+def test_what_a_depthwise_deconvolution_costs() -> None:
+    x = Shape(64, 13, 13)
+    options = {"filters": 64, "size": 4, "stride": 2, "padding": 1, "groups": 64, "batch_normalize": True}
+    layer = Example("deconvolutional", options, (x,)).make()
+    assert layer.shape(x) == Shape(64, 26, 26)
+    assert layer.operations(x) == 2 * 64 * 16 * 169
+    assert {name: array.size for name, array in layer.arrays(x).items()} == {
+        "norm.bias": 64,
+        "norm.weight": 64,
+        "norm.running_mean": 64,
+        "norm.running_var": 64,
+        "conv.weight": 1024,
+    }
+    assert layer.columns() == ("64/64", "4 x 4/ 2")
