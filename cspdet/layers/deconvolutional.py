@@ -77,9 +77,14 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
         return Array((x.channels, self.filters // self.groups, self.size, self.size))
 
     def arrays(self, x: Shape) -> dict[str, Array]:
-        """As of a convolution; only the weights' first two dimensions are exchanged."""
+        """As of a convolution; only the weights' first two dimensions are exchanged.
+
+        Training starts with a deviation of .02 times the growth in pixels (`make_deconvolutional_layer`).
+        """
         arrays = Convolution(x.channels, self.filters, (self.size,) * 2, normalized=self.batch_normalize).arrays()
-        return arrays | {"conv.weight": self.kernel(x)}
+        out = self.shape(x)
+        deviation = 0.02 * (out.height * out.width) / (x.height * x.width)
+        return arrays | {"conv.weight": self.kernel(x)._replace(initial=(0.0, deviation))}
 
     def columns(self) -> tuple[str, str]:
         """Filters and groups; kernel and stride."""

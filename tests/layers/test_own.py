@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from cspdet.cfg.dialect import PJREDDIE
+from cspdet.cfg.source import Source
 from cspdet.layers.base import Shape
+from cspdet.network import Network
+from cspdet.rules import load
 from tests.layers.examples import Example
 from tests.layers.test_meaning import convolve, forward, image, state
 
@@ -109,3 +112,13 @@ def test_what_a_depthwise_deconvolution_costs() -> None:
         "conv.weight": 1024,
     }
     assert layer.columns() == ("64/64", "4 x 4/ 2")
+
+
+def test_a_deconvolution_starts_as_pjreddies_does() -> None:
+    """`scale = .02`, times output pixels over input pixels: four times as many here."""
+    text = "[net]\nwidth=16\nheight=12\nchannels=32\n[deconvolutional]\nfilters=64\nsize=4\nstride=2\npadding=1\n"
+    network = Network(load(Source("made.cfg", text), PJREDDIE)[0])
+    weights = network.state_dict()["layers.0.conv.weight"]
+    assert abs(weights.mean()) < 0.002
+    assert 0.078 < weights.std() < 0.082
+    assert (network.state_dict()["layers.0.conv.bias"] == 0).all()
