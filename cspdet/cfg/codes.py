@@ -172,6 +172,9 @@ reorg-divide
     historic order of [reorg], the channels a multiple of its square.
 upsample-divide
     With a negative stride, squares of pixels become their sums, so the sides must be multiples of it.
+upsample-mode
+    Interpolation and a bed of nails make a map larger. With a negative stride, [upsample] sums the pixels of squares up, in
+    one way only.
 reorg3d-reverse
     AlexeyAB's code for `[reorg3d] reverse=1` passes the output's size where the input's belongs. The result is no
     depth-to-space, and with too few channels it divides by zero. `[reorg] reverse=1` is a true depth-to-space.

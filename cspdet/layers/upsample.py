@@ -6,31 +6,49 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Problem, Shape, fits_kernel, option
-from cspdet.layers.option import LARGEST_SIDE
+from cspdet.layers.option import LARGEST_SIDE, OWN
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MODES = {
+    "nearest": "the pixel's value, as in Darknet",
+    "bilinear": "linear interpolation between the pixels",
+    "nails": "the value at the top left, zeros elsewhere",
+}
 
 
 class Upsample(Layer, names=("upsample",)):
     """Every pixel becomes a square. With a negative stride, every square becomes the sum of its pixels.
 
-    Source: `upsample_layer.c`, `blas.c:upsample_cpu`.
+    `mode=bilinear` takes pixels for points in the middle of their squares: output pixel i reads the map at
+    (i + 1/2) / stride - 1/2, kept within it, which is PyTorch's `align_corners=False`. Each input pixel so stays over the same
+    part of the picture as with `nearest`, which is what the cells of a head rely on; with corners aligned, the map would be
+    stretched from its middle, by another factor at every size of the network.
+    Source: `upsample_layer.c`, `blas.c:upsample_cpu`; the modes are cspdet's own.
     """
 
     stride: int = option(2, "side of the square; negative to shrink", at_least=-LARGEST_SIDE, at_most=LARGEST_SIDE)
     scale: float = option(1.0, "factor on the values")
+    mode: str = option("nearest", "what the squares are filled with", choices=MODES, known_to=OWN)
 
     def check(self, x: Shape) -> Iterator[Problem]:
-        """A stride, and something left of the map."""
+        """A stride, one that enlarges for the modes that can only do so, and something left of the map."""
         if not self.stride:
             yield Problem("out-of-range", "stride", "`stride` is 0", "write `stride=2` to double the size")
             return
+        if self.stride < 0 and self.mode != "nearest":
+            message = f"`mode={self.mode}` with `stride={self.stride}`, which shrinks the map"
+            yield Problem("upsample-mode", "mode", message, "remove `mode`, or write a positive `stride`")
         out = self.shape(x)
         yield from fits_kernel(x, out.height, out.width)
         if self.stride < 0 and (x.height % self.stride or x.width % self.stride):
             message = f"a {x.width}x{x.height} map does not divide into squares of {-self.stride}"
             yield Problem("upsample-divide", "stride", message, "change the size", "error", "Darknet reads shifted rows")
+
+    def changes(self, name: str) -> bool:
+        """No mode does where the map keeps its size."""
+        return super().changes(name) and not (name == "mode" and self.stride == 1)
 
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (C, H s, W s)."""
@@ -44,15 +62,21 @@ class Upsample(Layer, names=("upsample",)):
         return factor, factor
 
     def columns(self) -> tuple[str, str]:
-        """Factor."""
-        return "", f"{self.stride}x" if self.stride > 0 else f"1/{-self.stride}x"
+        """Factor, and the mode if it is not Darknet's."""
+        mode = "" if self.mode == "nearest" else f"{self.mode} "
+        return "", f"{mode}{self.stride}x" if self.stride > 0 else f"1/{-self.stride}x"
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H s, W s)."""
-        from torch.nn.functional import avg_pool2d, interpolate
+        from torch.nn.functional import avg_pool2d, interpolate, pad
 
         if self.stride < 0:
             x = avg_pool2d(x, -self.stride, divisor_override=1)
+        elif self.mode == "nails":
+            n, c, h, w = x.shape
+            behind = self.stride - 1
+            x = pad(x[:, :, :, None, :, None], (0, behind, 0, 0, 0, behind)).reshape(n, c, h * self.stride, w * self.stride)
         else:
-            x = interpolate(x, scale_factor=float(self.stride), mode="nearest")
+            corners = False if self.mode == "bilinear" else None
+            x = interpolate(x, scale_factor=float(self.stride), mode=self.mode, align_corners=corners)
         return x if self.scale == 1 else x * self.scale

@@ -11,7 +11,7 @@ from cspdet.layers.base import Shape
 from cspdet.network import Network
 from cspdet.rules import load
 from tests.layers.examples import Example
-from tests.layers.test_meaning import convolve, forward, image, state
+from tests.layers.test_meaning import Floats, convolve, forward, image, state
 
 # -- kernels with two sides -------------------------------------------------------------------------------------------
 
@@ -122,3 +122,60 @@ def test_a_deconvolution_starts_as_pjreddies_does() -> None:
     assert abs(weights.mean()) < 0.002
     assert 0.078 < weights.std() < 0.082
     assert (network.state_dict()["layers.0.conv.bias"] == 0).all()
+
+
+# -- upsampling -------------------------------------------------------------------------------------------------------
+
+
+def interpolated(x: Floats, stride: int) -> Floats:
+    """Each output pixel's centre in the input, where pixel i lies at i; beyond the outermost centres, their values go on."""
+    channels, height, width = x.shape
+    out = np.zeros((channels, height * stride, width * stride))
+    for i in range(height * stride):
+        for j in range(width * stride):
+            row = min(max((i + 0.5) / stride - 0.5, 0), height - 1)
+            column = min(max((j + 0.5) / stride - 0.5, 0), width - 1)
+            for a in range(height):
+                for b in range(width):
+                    out[:, i, j] += x[:, a, b] * max(0, 1 - abs(row - a)) * max(0, 1 - abs(column - b))
+    return out
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 5), (1, 3), (1, 1)])
+@pytest.mark.parametrize("stride", [1, 2, 3, 8])
+def test_bilinear_upsampling(stride: int, height: int, width: int) -> None:
+    x = image(2, height, width)
+    example = Example("upsample", {"stride": stride, "mode": "bilinear", "scale": 0.5}, (Shape(2, height, width),))
+    assert np.allclose(forward(example, x), 0.5 * interpolated(x, stride), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_bilinear_keeps_pixels_where_nearest_has_them(stride: int) -> None:
+    """Away from the border, the middle of what a lone pixel spreads over is that of its square."""
+    x = np.zeros((1, 5, 5))
+    x[0, 1, 2] = 1
+    for mode in ("nearest", "bilinear"):
+        out = forward(Example("upsample", {"stride": stride, "mode": mode}, (Shape(1, 5, 5),)), x)[0]
+        assert np.isclose(out.sum(), stride**2)
+        rows, columns = (np.arange(len(out)) + 0.5) / stride, (np.arange(len(out)) + 0.5) / stride
+        assert np.isclose((out.sum(1) * rows).sum() / out.sum(), 1.5)
+        assert np.isclose((out.sum(0) * columns).sum() / out.sum(), 2.5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_a_bed_of_nails(stride: int) -> None:
+    x = image(3, 4, 5)
+    expected = np.zeros((3, 4 * stride, 5 * stride))
+    for i in range(4):
+        for j in range(5):
+            expected[:, i * stride, j * stride] = 2 * x[:, i, j]
+    example = Example("upsample", {"stride": stride, "mode": "nails", "scale": 2.0}, (Shape(3, 4, 5),))
+    assert np.allclose(forward(example, x), expected, atol=1e-6)
+
+
+def test_modes_cost_nothing_and_say_what_they_are() -> None:
+    x = Shape(3, 4, 5)
+    for mode, column in (("nearest", "2x"), ("bilinear", "bilinear 2x"), ("nails", "nails 2x")):
+        layer = Example("upsample", {"mode": mode}, (x,)).make()
+        assert (layer.shape(x), layer.operations(x), layer.arrays(x)) == (Shape(3, 8, 10), 0, {})
+        assert layer.columns() == ("", column)
