@@ -39,6 +39,7 @@ from cspdet.layers.route import Route, RouteLhalf
 from cspdet.layers.sam import Sam
 from cspdet.layers.scale_channels import ScaleChannels
 from cspdet.layers.shortcut import Shortcut
+from cspdet.layers.shuffle import Shuffle
 from cspdet.layers.softmax import Softmax
 from cspdet.layers.upsample import Upsample
 from cspdet.layers.yolo import Yolo
@@ -60,6 +61,7 @@ LAYERS: tuple[type[Layer], ...] = (
     Route,
     RouteLhalf,
     PartialSplit,
+    Shuffle,
     Shortcut,
     ScaleChannels,
     Sam,

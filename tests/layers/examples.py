@@ -84,6 +84,7 @@ EXAMPLES = (
     Example("route_lhalf", {"layers": Sources((-1, 3))}, (IMAGE, Shape(4, 12, 10)), PYTORCH),
     Example("partial_split", {"ratio": 0.25}, (IMAGE,)),
     Example("partial_split", {"ratio": 0.25, "part": 1}, (IMAGE,)),
+    Example("shuffle", {"groups": 4}, (IMAGE,)),
     Example("shortcut", {"from": LAST}, (IMAGE, IMAGE)),
     Example("shortcut", {"from": LAST, "activation": "relu"}, (IMAGE, Shape(5, 12, 10))),
     Example("shortcut", {"from": LAST}, (IMAGE, Shape(11, 12, 10))),

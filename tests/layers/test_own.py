@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import channel_shuffle
 
 from cspdet.cfg.dialect import PJREDDIE
 from cspdet.cfg.source import Source
@@ -179,3 +181,29 @@ def test_modes_cost_nothing_and_say_what_they_are() -> None:
         layer = Example("upsample", {"mode": mode}, (x,)).make()
         assert (layer.shape(x), layer.operations(x), layer.arrays(x)) == (Shape(3, 8, 10), 0, {})
         assert layer.columns() == ("", column)
+
+
+# -- shuffling --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 6, 12])
+def test_shuffling_takes_one_channel_of_each_group_in_turn(groups: int) -> None:
+    x = image(12, 2, 3)
+    out = forward(Example("shuffle", {"groups": groups}, (Shape(12, 2, 3),)), x)
+    parts = np.split(x, groups)
+    assert np.allclose(out, np.stack([part[number] for number in range(12 // groups) for part in parts]), atol=1e-6)
+    assert np.allclose(out, channel_shuffle(torch.from_numpy(x[None]), groups)[0], atol=1e-6)
+    back = forward(Example("shuffle", {"groups": 12 // groups}, (Shape(12, 2, 3),)), out)
+    assert np.allclose(back, x, atol=1e-6)
+
+
+def test_after_a_shuffle_every_group_sees_every_group() -> None:
+    """Three groups of convolutions, twice: with a shuffle between, each output depends on all inputs, else on a third."""
+    group = "[convolutional]\nfilters=9\ngroups=3\nactivation=linear\n"
+    net = "[net]\nwidth=1\nheight=1\nchannels=9\n"
+    for between, seen in (("[shuffle]\ngroups=3\n", 9), ("", 3)):
+        network = Network(load(Source("made.cfg", net + group + between + group))[0])
+        x = torch.ones(1, 9, 1, 1, requires_grad=True)
+        for output in network(x)[0].flatten():
+            (gradient,) = torch.autograd.grad(output, x, retain_graph=True)
+            assert (gradient != 0).sum() == seen
