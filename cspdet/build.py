@@ -69,6 +69,7 @@ class _Builder(Findings):
         self.size = size
         self.input: Shape | None = None
         self.nodes: list[Node] = []
+        self.layers: dict[int, Layer] = {}
         self.sections: list[Section] = []
         # Of each layer so far, the output and its stride; None where they are unknown.
         self.outputs: list[tuple[Shape, tuple[float, float]] | None] = []
@@ -167,6 +168,7 @@ class _Builder(Findings):
         self.check_references(layer, section)
         if self.errors > errors:
             return None
+        layer.look_back(self.layers)
         sources = layer.sources()
         read = [(self.input, (1.0, 1.0)) if source < 0 else self.outputs[source] for source in sources]
         inputs = tuple(each[0] for each in read if each and each[0])
@@ -183,6 +185,7 @@ class _Builder(Findings):
         if not self.fits_memory(node):
             return None
         self.nodes.append(node)
+        self.layers[index] = layer
         return output, stride
 
     def problems(self, layer: Layer, section: Section, sources: tuple[int, ...], inputs: tuple[Shape, ...]) -> list[Problem]:

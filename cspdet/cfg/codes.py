@@ -167,6 +167,12 @@ padding-only
     `padding` of a pooling layer counts both sides together. So much of it puts whole windows outside the map.
 out-channels
     `maxpool_depth` makes each output channel of several input channels, so there are at most as many.
+unpool-from
+    [maxunpool] puts values back where a [maxpool] took its maxima. There are no such places where a layer is no [maxpool], or
+    takes its maxima over channels, or blurs them.
+unpool-shape
+    [maxunpool] puts each value back into the window that it stands for, so the layer before must put out as many channels, rows
+    and columns as the [maxpool] did.
 reorg-divide
     Squares of stride x stride pixels become channels, so the sides must be multiples of the stride; and for the
     historic order of [reorg], the channels a multiple of its square.

@@ -29,6 +29,7 @@ from cspdet.layers.local_avgpool import LocalAvgpool
 from cspdet.layers.logistic import Logistic
 from cspdet.layers.lstm import Lstm
 from cspdet.layers.maxpool import Maxpool
+from cspdet.layers.maxunpool import Maxunpool
 from cspdet.layers.net import Net
 from cspdet.layers.normalization import Normalization
 from cspdet.layers.partial_split import PartialSplit
@@ -52,6 +53,7 @@ LAYERS: tuple[type[Layer], ...] = (
     Local,
     Connected,
     Maxpool,
+    Maxunpool,
     LocalAvgpool,
     Avgpool,
     Upsample,

@@ -153,6 +153,9 @@ class Layer:
     # -- what the graph asks ------------------------------------------------------------------------------------------
     # Most layers read one shape, some two, some any number. `Any` here lets each say in its own signature which it is.
 
+    def look_back(self, earlier: Mapping[int, Layer]) -> None:
+        """See the layers before this one, by number, without those in error. Called before anything else here is asked."""
+
     def sources(self) -> tuple[int, ...]:
         """The layers whose outputs this one reads, in the order of its inputs; -1 is the network's input."""
         return (self.index - 1,)

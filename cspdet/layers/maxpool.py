@@ -64,6 +64,20 @@ class Maxpool(Pooling, names=("maxpool", "max")):
         out = self.listed_shape(x)
         return self.window**2 * x.channels * out.height * out.width
 
+    def places(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H', W'): which pixel each window takes, counted row by row; of equal ones the first."""
+        from torch.nn.functional import max_pool2d
+
+        height, width = x.shape[2:]
+        x, padding = self.windows(x, self.window_steps, float("-inf"))
+        found = max_pool2d(x, self.window, self.window_steps, padding, return_indices=True)[1]
+        # They are counted on the map as `windows` made it, which begins with so many pixels of padding.
+        before = self.total_padding // 2 - padding[0]
+        # A window may take its padding where nothing on the map is larger than minus infinity.
+        row = (found // x.shape[3] - before).clamp(0, height - 1)
+        column = (found % x.shape[3] - before).clamp(0, width - 1)
+        return row * width + column
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
         from torch.nn.functional import max_pool2d, pad

@@ -16,9 +16,14 @@ class Example(NamedTuple):
     dialect: Dialect = ALEXEYAB
     # The layer's own number; `from` and `layers` are resolved against it.
     index: int = 9
+    # The options of a [maxpool] as layer 3.
+    pooling: dict[str, Any] | None = None
 
     def make(self) -> Layer:
-        return BY_NAME[self.name](self.index, self.dialect, self.options)
+        layer = BY_NAME[self.name](self.index, self.dialect, self.options)
+        if self.pooling is not None:
+            layer.look_back({3: BY_NAME["maxpool"](3, self.dialect, self.pooling)})
+        return layer
 
     def __str__(self) -> str:
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
@@ -62,6 +67,8 @@ EXAMPLES = (
     Example("maxpool", {"stride": 3}, (IMAGE,)),
     Example("maxpool", {"maxpool_depth": True, "out_channels": 3}, (IMAGE,)),
     Example("maxpool", {"size": 2, "stride": 2, "antialiasing": 1}, (IMAGE,)),
+    Example("maxunpool", {"from": Sources((3,))}, (Shape(8, 7, 6), Shape(8, 13, 11)), pooling={"size": 2, "stride": 2}),
+    Example("maxunpool", {"from": Sources((3,))}, (IMAGE, IMAGE), pooling={"size": 3}),
     Example("local_avgpool", {"size": 3, "stride": 2}, (Shape(8, 13, 11),)),
     Example("avgpool", {}, (IMAGE,)),
     Example("upsample", {"stride": 2, "scale": 0.5}, (IMAGE,)),

@@ -84,6 +84,8 @@ def test_gradients_reach_weights_and_inputs(example: Example) -> None:
         assert example.name in ("cost", "contrastive")  # they put out zeros
         return
     out.square().sum().backward()
+    if example.name == "maxunpool":
+        inputs = inputs[:1]  # the other says where the values go
     reads_input = not example.name.startswith("implicit")
     assert not reads_input or all(each.grad is not None for each in inputs)
     assert all(parameter.grad is not None for parameter in module.parameters())
@@ -101,7 +103,12 @@ def test_channels_last_gives_the_same(example: Example) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_layers_survive_pickling(example: Example) -> None:
     layer = pickle.loads(pickle.dumps(example.make()))
-    assert layer.__dict__ == example.make().__dict__
+    assert contents(layer) == contents(example.make())
+
+
+def contents(layer: Layer) -> dict[str, Any]:
+    """What a layer holds, and what the layers do that it holds."""
+    return {name: contents(value) if isinstance(value, Layer) else value for name, value in vars(layer).items()}
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.names[0])

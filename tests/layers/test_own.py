@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import channel_shuffle
+from torch.nn.functional import channel_shuffle, max_pool2d, max_unpool2d
 
 from cspdet.cfg.dialect import PJREDDIE
 from cspdet.cfg.source import Source
-from cspdet.layers.base import Shape
+from cspdet.layers.base import Shape, Sources
 from cspdet.network import Network
 from cspdet.rules import load
 from tests.layers.examples import Example
+from tests.layers.test_every_layer import module_of
 from tests.layers.test_meaning import Floats, convolve, forward, image, state
 
 # -- kernels with two sides -------------------------------------------------------------------------------------------
@@ -181,6 +182,92 @@ def test_modes_cost_nothing_and_say_what_they_are() -> None:
         layer = Example("upsample", {"mode": mode}, (x,)).make()
         assert (layer.shape(x), layer.operations(x), layer.arrays(x)) == (Shape(3, 8, 10), 0, {})
         assert layer.columns() == ("", column)
+
+
+# -- unpooling --------------------------------------------------------------------------------------------------------
+
+WINDOWS = [(2, 2, None), (2, 1, None), (3, 2, None), (5, 1, None), (3, 2, 1), (4, 3, 2), (2, 2, 0), (2, 3, 2), (6, 4, 9)]
+
+
+def unpooling(size: int, stride: int, padding: int | None, before: Shape) -> Example:
+    """With what it reads: the pooling's output, then its input."""
+    pooling = {"size": size, "stride": stride} | ({} if padding is None else {"padding": padding})
+    small = Example("maxpool", pooling, (before,)).make().shape(before)
+    return Example("maxunpool", {"from": Sources((3,))}, (small, before), pooling=pooling)
+
+
+@pytest.mark.parametrize("levels", [2, 1000], ids=["ties", "no ties"])
+@pytest.mark.parametrize(("height", "width"), [(7, 8), (12, 9), (4, 5)])
+@pytest.mark.parametrize(("size", "stride", "padding"), WINDOWS)
+def test_values_return_to_where_the_maxima_were(
+    size: int, stride: int, padding: int | None, height: int, width: int, levels: int
+) -> None:
+    example = unpooling(size, stride, padding, Shape(2, height, width))
+    small, _ = example.inputs
+    x = image(*small.dimensions)
+    before = np.random.default_rng(7).integers(0, levels, (2, height, width)).astype(float)
+    first = -((size - 1 if padding is None else padding) // 2)
+    expected = np.zeros_like(before)
+    for c in range(2):
+        for i in range(small.height):
+            for j in range(small.width):
+                top, left = first + i * stride, first + j * stride
+                rows, columns = range(max(0, top), min(height, top + size)), range(max(0, left), min(width, left + size))
+                places = [(row, column) for row in rows for column in columns]
+                values = [before[c][place] for place in places]
+                expected[c][places[values.index(max(values))]] += x[c, i, j]  # `index` finds the first
+    assert np.allclose(forward(example, x, before), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), WINDOWS)
+def test_unpooling_is_the_backward_pass_of_pooling(size: int, stride: int, padding: int | None) -> None:
+    """In either order of memory."""
+    example = unpooling(size, stride, padding, Shape(3, 11, 10))
+    pooling = module_of(Example("maxpool", example.pooling or {}, (example.inputs[1],)))
+    for form in (torch.contiguous_format, torch.channels_last):
+        before = torch.randint(0, 9, (2, 3, 11, 10)).float().contiguous(memory_format=form).requires_grad_()
+        pooled = pooling(before)
+        x = torch.randn(pooled.shape).contiguous(memory_format=form)
+        pooled.backward(x)
+        assert torch.allclose(module_of(example)(x, before), before.grad, atol=1e-5)
+
+
+def test_unpooling_is_pytorchs_where_windows_do_not_overlap() -> None:
+    before = torch.randn(2, 3, 8, 6)
+    pooled, places = max_pool2d(before, 2, return_indices=True)
+    x = torch.randn(pooled.shape)
+    example = unpooling(2, 2, None, Shape(3, 8, 6))
+    assert torch.equal(module_of(example)(x, before), max_unpool2d(x, places, 2))
+
+
+def test_gradients_come_back_from_where_the_values_went() -> None:
+    """Once to each value that was put back, whatever the places were found in."""
+    before = torch.randn(1, 2, 7, 7, requires_grad=True)
+    example = unpooling(3, 2, None, Shape(2, 7, 7))
+    x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    module = module_of(example)
+    module(x, before).sum().backward()
+    assert x.grad is not None
+    assert (x.grad == 1).all()
+    assert before.grad is None
+    assert torch.autograd.gradcheck(lambda values: module(values, before), (x,))
+
+
+def test_maps_without_a_number_above_minus_infinity_have_places() -> None:
+    example = unpooling(6, 4, 9, Shape(1, 5, 5))
+    out = module_of(example)(torch.ones(1, 1, 3, 3), torch.full((1, 1, 5, 5), -torch.inf))
+    assert out.shape == (1, 1, 5, 5)
+    assert out.sum() == 9
+
+
+def test_unpooling_gives_sizes_and_strides_back() -> None:
+    text = "[net]\nwidth=14\nheight=13\nchannels=3\n[maxpool]\nsize=2\nstride_x=2\nstride_y=3\n[maxunpool]\nfrom=0\n"
+    graph, _ = load(Source("made.cfg", text))
+    pooling, node = graph.nodes
+    assert (pooling.output, node.output) == (Shape(3, 5, 7), Shape(3, 13, 14))
+    assert (pooling.stride, node.stride) == ((3, 2), (1, 1))
+    assert node.sources == (0, -1)
+    assert (node.operations, node.parameters, node.layer.columns()) == (0, 0, ("0", ""))
 
 
 # -- shuffling --------------------------------------------------------------------------------------------------------
