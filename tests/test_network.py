@@ -96,7 +96,60 @@ hidden=4
 [softmax]
 """
 
-CFGS = {"csp": CSP, "sharing": SHARING, "recurrent": RECURRENT}
+OWN = """
+[net]
+width=20
+height=12
+channels=3
+[convolutional]
+filters=8
+size=1
+size_x=7
+pad=1
+batch_normalize=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=8
+size_y=3
+pad=1
+groups=4
+batch_normalize=1
+activation=leaky
+[shuffle]
+groups=4
+[maxunpool]
+from=1
+[convolutional]
+filters=8
+size=3
+stride=2
+batch_normalize=1
+activation=leaky
+[deconvolutional]
+filters=8
+size=3
+stride=2
+groups=8
+output_padding=1
+batch_normalize=1
+activation=leaky
+[upsample]
+stride=2
+mode=bilinear
+[upsample]
+stride=2
+mode=nails
+[convolutional]
+filters=3
+size=4
+stride=4
+activation=linear
+"""
+
+CFGS = {"csp": CSP, "sharing": SHARING, "recurrent": RECURRENT, "own": OWN}
 
 
 def make(text: str, seed: int = 0, **size: int) -> Network:
@@ -161,9 +214,10 @@ def test_compile_without_graph_breaks(text: str) -> None:
         assert same(compiled(x), expected, 1e-6)
 
 
-def test_trace_and_forward_agree() -> None:
+@pytest.mark.parametrize("text", [CSP, OWN], ids=["csp", "own"])
+def test_trace_and_forward_agree(text: str) -> None:
     """`forward` frees, reorders and overwrites; `trace` keeps everything."""
-    network = make(CSP)
+    network = make(text)
     x = picture(network, 2)
     with torch.inference_mode():
         traced = network.trace(x)
@@ -210,8 +264,24 @@ def test_tensors_are_freed_after_their_last_use() -> None:
     gc.collect()
 
 
-def test_training_reaches_every_weight() -> None:
-    network = make(CSP).train()
+def test_what_a_pooling_read_is_freed_once_its_maxima_are_put_back() -> None:
+    network = make(OWN)
+    alive: list[weakref.ref[torch.Tensor]] = []
+    for layer in network.layers:
+        layer.register_forward_hook(lambda _layer, _inputs, out: alive.append(weakref.ref(out)))
+    there: list[list[int]] = []
+    for layer in network.layers:
+        layer.register_forward_pre_hook(
+            lambda _layer, _inputs: there.append([number for number, each in enumerate(alive) if each() is not None])
+        )
+    with torch.inference_mode():
+        network(picture(network))
+    assert there[:6] == [[], [0], [0, 1], [0, 2], [0, 3], [4]]
+
+
+@pytest.mark.parametrize("text", [CSP, OWN], ids=["csp", "own"])
+def test_training_reaches_every_weight(text: str) -> None:
+    network = make(text).train()
     network(picture(network, 2))[0].square().mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 

@@ -23,6 +23,7 @@ from cspdet.graph import Graph, Node
 from cspdet.layers import BY_NAME, LAYERS
 from cspdet.layers.base import REQUIRED, Layer, Option
 from cspdet.layers.head import Head
+from cspdet.layers.maxunpool import Maxunpool
 from cspdet.network import Network
 from cspdet.rules import examine
 from cspdet.weights.codec import layout
@@ -77,6 +78,15 @@ alternate_channels from=-2
 implicit_cat filters=8
 route layers=4
 select_channels from=-2
+route layers=4
+convolutional filters=6 size=3 size_x=5 size_y=1 pad=1 activation=linear
+shuffle groups=3
+maxpool size=3 stride=2
+deconvolutional filters=6 size=3 stride=2 groups=3 pad=1 output_padding=1 activation=leaky
+upsample stride=2 mode=bilinear
+upsample stride=2 mode=nails
+route layers=-4
+maxunpool from=-5
 activation activation=selu
 batchnorm
 normalization size=5 alpha=.001 beta=.5 kappa=2
@@ -391,9 +401,12 @@ def check_network(graph: Graph, case: Case, watch: Watch) -> None:
 
 
 def is_smooth(graph: Graph) -> bool:
-    """Whether rounding stays small: signs and stairs make it large."""
+    """Whether rounding stays small: signs and stairs make it large, and so do maxima that are put back elsewhere."""
     return not any(
-        getattr(node.layer, "xnor", False) or getattr(node.layer, "activation", "") == "stair" for node in graph.nodes
+        isinstance(node.layer, Maxunpool)
+        or getattr(node.layer, "xnor", False)
+        or getattr(node.layer, "activation", "") == "stair"
+        for node in graph.nodes
     )
 
 

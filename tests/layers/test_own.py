@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import channel_shuffle, max_pool2d, max_unpool2d
+from torch.nn.functional import channel_shuffle, interpolate, max_pool2d, max_unpool2d
 
 from cspdet.cfg.dialect import PJREDDIE
 from cspdet.cfg.source import Source
@@ -294,3 +294,77 @@ def test_after_a_shuffle_every_group_sees_every_group() -> None:
         for output in network(x)[0].flatten():
             (gradient,) = torch.autograd.grad(output, x, retain_graph=True)
             assert (gradient != 0).sum() == seen
+
+
+# -- together ---------------------------------------------------------------------------------------------------------
+
+DECODER = """
+[net]
+width=16
+height=12
+channels=3
+[convolutional]
+filters=12
+size_x=5
+size_y=1
+size=3
+pad=1
+batch_normalize=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=12
+size=3
+pad=1
+groups=3
+batch_normalize=1
+activation=leaky
+[shuffle]
+groups=3
+[convolutional]
+filters=12
+groups=3
+batch_normalize=1
+activation=leaky
+[maxunpool]
+from=1
+[route]
+layers=4
+[{}]
+{}
+[convolutional]
+filters=12
+activation=linear
+[route]
+layers=-1,5
+[convolutional]
+filters=3
+size=3
+pad=1
+activation=linear
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "options"),
+    [
+        ("deconvolutional", "filters=12\nsize=3\nstride=2\npad=1\ngroups=4\noutput_padding=1\nactivation=leaky"),
+        ("upsample", "mode=bilinear"),
+        ("upsample", "mode=nails"),
+    ],
+)
+def test_pictures_are_learnt_by_heart(section: str, options: str) -> None:
+    """Four small pictures, coarse and halved on their way, come out again: what remains of the error is a tenth."""
+    network = Network(load(Source("made.cfg", DECODER.format(section, options)))[0], seed=1).train()
+    pictures = interpolate(torch.rand(4, 3, 3, 4, generator=torch.Generator().manual_seed(2)), size=(12, 16), mode="nearest")
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    errors = []
+    for _ in range(150):
+        error = (network(pictures)[0] - pictures).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < pictures.var() / 10 < errors[0] / 10

@@ -187,6 +187,11 @@ CASES: dict[str, Case] = {
     "convolution, flipped in a transposed file": Case(
         CONV + "flipped=1\n", convolution("0.", (2, 3, 3, 3), turned=True), version=(0, 1001)
     ),
+    "convolution, two sides": Case(CONV + "size_x=1\n", convolution("0.", (2, 3, 3, 1))),
+    "convolution, two sides, flipped": Case(
+        CONV.replace("size=3", "size=1") + NORMAL + "size_x=4\nflipped=1\n",
+        convolution("0.", (2, 3, 1, 4), normalized=True, turned=True),
+    ),
     "dontload": Case(CONV + "dontload=1\n" + CONV3, convolution("1.", (3, 2, 3, 3))),
     "dontload last": Case(CONV + CONV3 + "dontload=1\n", convolution("0.", (2, 3, 3, 3))),
     "dontloadscales, convolution": Case(
@@ -294,6 +299,14 @@ CASES: dict[str, Case] = {
         "[deconvolutional]\nfilters=2\nsize=2\nstride=2\nactivation=linear\nbatch_normalize=1\n",
         (Stored("0.norm.bias", (2,)), *statistics("0.", 2), Stored("0.conv.weight", (3, 2, 2, 2))),
         PJREDDIE,
+    ),
+    "deconvolutional, groups": Case(
+        "[deconvolutional]\nfilters=6\nsize=2\nstride=2\nactivation=linear\ngroups=3\noutput_padding=1\n",
+        (Stored("0.conv.bias", (6,)), Stored("0.conv.weight", (3, 2, 2, 2))),
+    ),
+    "own layers without numbers between": Case(
+        CONV + "[maxpool]\nsize=2\nstride=2\n[maxunpool]\nfrom=1\n[shuffle]\ngroups=2\n[upsample]\nmode=nails\n" + CONV3,
+        (*convolution("0.", (2, 3, 3, 3)), *convolution("5.", (3, 2, 3, 3))),
     ),
     "layers without numbers between": Case(
         CONV
