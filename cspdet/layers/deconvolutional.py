@@ -23,9 +23,9 @@ _USUAL_STRIDE = 8
 class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjreddie",)):
     """A transposed convolution: each pixel spreads a kernel. The output side is (side - 1) stride + size - 2 padding.
 
-    Source: pjreddie's `deconvolutional_layer.c`. The file holds the weights as (channels, filters / groups, size, size).
-    `groups` and `output_padding` are cspdet's own; both are PyTorch's. What `output_padding` adds, no kernel may reach: there
-    the output is the bias alone.
+    `output_padding` adds to that. It is cspdet's own, as is `groups`; both mean what they do in PyTorch. Where no kernel
+    reaches, the output is the bias alone. The file holds the weights as (channels, filters / groups, size, size).
+    Source: pjreddie's `deconvolutional_layer.c`.
     """
 
     skips_scales = True

@@ -10,6 +10,7 @@ import pytest
 from cspdet.cfg.dialect import HANK_AI
 from cspdet.cfg.source import Source
 from cspdet.graph import Graph
+from cspdet.layers.base import Shape
 from cspdet.plain import plain_text, strict_text
 from cspdet.rules import examine, load
 from tests.conftest import ROOT, SHIPPED, reference_files
@@ -123,6 +124,28 @@ def test_the_example_of_the_manual_is_good(run: Run, tmp_path: Path) -> None:
         assert graph.names is not None
         assert [graph.nodes[graph.names[name]].output.channels for name in ("stem", "stage1", "stage2")] == filters
         assert graph.names["stage1.side"] == 1
+
+
+def test_the_examples_of_what_is_beyond_darknet_are_good(run: Run, tmp_path: Path) -> None:
+    """One after the other they make a network, of which `expand` names each thing that plain text has no words for."""
+    page = (ROOT / "docs" / "language.md").read_text("utf-8")
+    examples = page[page.index("## Beyond Darknet") : page.index("## What it comes to")].split("```ini\n")[1:]
+    path = tmp_path / "example.cfg"
+    path.write_text("[net]\nwidth=32\nheight=32\nchannels=3\n" + "".join(each.split("```")[0] for each in examples))
+    graph, diagnostics = load(Source.read(path))
+    assert {each.code for each in diagnostics} == {"foreign-section"}
+    assert graph.nodes[-1].output == Shape(48, 128, 128)
+    err = run("expand", path)[2]
+    for words in (
+        "`size_x` of `[convolutional]`",
+        "`[shuffle]`",
+        "`[maxunpool]`",
+        "`mode` of `[upsample]`",
+        "`[deconvolutional]`",
+        "`[partial_split]`",
+    ):
+        assert f"error[not-plain]: {words} is no " in err
+    assert "6 errors; nothing is written" in err
 
 
 @pytest.mark.parametrize("path", [*SHIPPED, *reference_files("corpus/*.cfg")], ids=lambda path: path.stem)
