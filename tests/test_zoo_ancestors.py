@@ -1,0 +1,97 @@
+"""The ancestors among the cfgs that ship: layer for layer the public cfgs of the same networks, and as many parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cspdet.cfg.source import Source
+from cspdet.graph import Graph, Node
+from cspdet.layers.convolutional import Convolutional
+from cspdet.rules import load
+from tests.conftest import ROOT
+
+_FOLDER = ROOT / "cfg" / "ancestors"
+# Values of variables that make Darknet's form of a residual network out of the paper's.
+_DARKNETS = {"projection": "0", "activation": "leaky", "pool": "2"}
+
+
+def network(name: str, settings: dict[str, str] | None = None, **size: int) -> Graph:
+    graph, _ = load(Source.read(_FOLDER / f"{name}.cfg").set(settings or {}), **size)
+    return graph
+
+
+# -- public cfgs ------------------------------------------------------------------------------------------------------
+
+
+def row(node: Node) -> tuple[object, ...]:
+    """What the layer is, whatever stands before it."""
+    layer = node.layer
+    options = [getattr(layer, name, None) for name in ("normalized", "activation", "total_padding")]
+    reads = tuple(source - node.index for source in node.sources)
+    return layer.names[0], *layer.columns(), *options, reads, node.output, node.operations, node.parameters
+
+
+def rows(graph: Graph, leave_out: tuple[str, ...]) -> list[tuple[object, ...]]:
+    return [row(node) for node in graph.nodes if node.layer.names[0] not in leave_out]
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("name", "settings", "public"),
+    [
+        ("darknet19", {}, "AlexeyAB__darknet__darknet19"),
+        ("darknet53", {}, "AlexeyAB__darknet__darknet53"),
+        ("darknet53", {}, "WongKinYiu__CrossStagePartialNetworks__darknet53"),
+        ("darknet53", {"activation": "relu"}, "WongKinYiu__CrossStagePartialNetworks__darknet53-relu"),
+        ("darknet-reference", {}, "pjreddie__darknet__darknet"),
+        ("densenet201-darknet", {}, "pjreddie__darknet__densenet201"),
+        ("densenet201-darknet", {"activation": "swish"}, "WongKinYiu__CrossStagePartialNetworks__densenet201-swish"),
+        ("resnet18", _DARKNETS, "pjreddie__darknet__resnet18"),
+        ("resnet50", _DARKNETS, "pjreddie__darknet__resnet50"),
+        ("resnet50-darknet", {}, "pjreddie__darknet__resnet50"),
+        ("resnet50-darknet", {}, "WongKinYiu__CrossStagePartialNetworks__resnet50-leaky"),
+        ("resnet50-darknet", {"activation": "mish"}, "WongKinYiu__CrossStagePartialNetworks__resnet50-mish"),
+        ("resnext50-darknet", {}, "WongKinYiu__CrossStagePartialNetworks__resnext50-leaky"),
+    ],
+)
+def test_layers_are_those_of_public_cfgs(name: str, settings: dict[str, str], public: str, reference: Path) -> None:
+    """All but the loss, and a layer that crops the picture."""
+    there, _ = load(Source.read(reference / "corpus" / f"{public}.cfg"))
+    first = next(node for node in there.nodes if node.layer.names[0] != "crop").inputs[0]
+    here = network(name, settings, width=first.width, height=first.height)
+    assert rows(here, ()) == rows(there, ("crop", "cost"))
+
+
+@pytest.mark.reference
+def test_the_public_resnet101_takes_the_mean_last(reference: Path) -> None:
+    """The 1x1 convolution stands before the mean of all pixels there, behind it here."""
+    there, _ = load(Source.read(reference / "corpus" / "pjreddie__darknet__resnet101.cfg"))
+    here = network("resnet101", _DARKNETS, width=there.input.width, height=there.input.height)
+    ours, theirs = rows(here, ()), rows(there, ("cost",))
+    assert ours[:-3] == theirs[:-3]
+    assert [each[0] for each in theirs[-3:]] == ["convolutional", "avgpool", "softmax"]
+    assert [each[0] for each in ours[-3:]] == ["avgpool", "convolutional", "softmax"]
+
+
+# -- published counts -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("densenet40", 1_019_722),
+        ("densenet121", 7_978_856),
+        ("densenet201", 20_013_928),
+        ("resnet50-preact", 25_549_352),
+        ("wide-resnet28-10", 36_479_194),
+    ],
+)
+def test_parameters_without_the_biases_that_only_darknet_has(name: str, published: int) -> None:
+    """A convolution without batch normalisation always has a bias in Darknet; elsewhere, only the last one does."""
+    graph = network(name)
+    bare = [layer.filters for layer in graph.layers if isinstance(layer, Convolutional) and not layer.normalized]
+    roles = ("weights", "biases", "scales")
+    learnt = sum(array.size for node in graph.nodes for array in node.arrays.values() if array.role in roles)
+    assert learnt - sum(bare[:-1]) == published
