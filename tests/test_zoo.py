@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import torch
 import cspdet
 from cspdet.about import About, Figure, about, figures, measured
 from cspdet.cfg.source import Source
+from cspdet.errors import CfgError
+from cspdet.graph import Graph
 from cspdet.plain import plain_text
 from cspdet.rules import load
 from tests.conftest import ROOT, SHIPPED
 
-# The longest that a side of the input may be where a network is run; heads need a few pixels.
-_SIDE = 64
+# How long the sides of the input are where a network is run: the first of these that leaves something of its maps.
+_SIDES = (64, 128)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -36,12 +39,7 @@ def test_the_figures_at_the_top_are_those_of_the_network(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_each_runs_forwards_and_backwards(path: Path) -> None:
-    source = Source.read(path)
-    graph, _ = load(source)
-    steps = [max(32, each) for each in graph.stride]
-    if not fixed_size(graph):
-        height, width = (step * max(1, _SIDE // step) for step in steps)
-        graph, _ = load(source, width=width, height=height)
+    graph = small(Source.read(path))
     network = cspdet.Network(graph)
     network.train()
     shape = graph.input
@@ -53,9 +51,15 @@ def test_each_runs_forwards_and_backwards(path: Path) -> None:
     assert any(value.grad is not None and bool(value.grad.any()) for value in network.parameters())
 
 
-def fixed_size(graph: cspdet.graph.Graph) -> bool:
-    """Whether a layer of it needs one input size."""
-    return any(node.layer.names[0] in ("connected", "local", "crop") for node in graph.nodes)
+def small(source: Source) -> Graph:
+    """The network with a small input; with its own, if it runs with no other."""
+    graph, _ = load(source)
+    for side in _SIDES:
+        sides = (min(side, graph.input.height), min(side, graph.input.width))
+        height, width = (step * max(1, each // step) for each, step in zip(sides, graph.stride, strict=True))
+        with suppress(CfgError):
+            return load(source, width=width, height=height)[0]
+    return graph
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
