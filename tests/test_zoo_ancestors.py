@@ -41,6 +41,7 @@ def rows(graph: Graph, leave_out: tuple[str, ...]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize(
     ("name", "settings", "public"),
     [
+        ("alexnet", {"groups": "1", "response": "0"}, "AlexeyAB__darknet__alexnet"),
         ("darknet19", {}, "AlexeyAB__darknet__darknet19"),
         ("darknet53", {}, "AlexeyAB__darknet__darknet53"),
         ("darknet53", {}, "WongKinYiu__CrossStagePartialNetworks__darknet53"),
@@ -54,6 +55,7 @@ def rows(graph: Graph, leave_out: tuple[str, ...]) -> list[tuple[object, ...]]:
         ("resnet50-darknet", {}, "WongKinYiu__CrossStagePartialNetworks__resnet50-leaky"),
         ("resnet50-darknet", {"activation": "mish"}, "WongKinYiu__CrossStagePartialNetworks__resnet50-mish"),
         ("resnext50-darknet", {}, "WongKinYiu__CrossStagePartialNetworks__resnext50-leaky"),
+        ("vgg16", {}, "pjreddie__darknet__vgg-16"),
     ],
 )
 def test_layers_are_those_of_public_cfgs(name: str, settings: dict[str, str], public: str, reference: Path) -> None:
