@@ -18,7 +18,7 @@ from cspdet.rules import load
 from tests.conftest import ROOT, SHIPPED
 
 # How long the sides of the input are where a network is run: the first of these that leaves something of its maps.
-_SIDES = (64, 128)
+_SIDES = (64, 96)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+import cspdet
 from cspdet.cfg.source import Source
 from cspdet.graph import Graph, Node
 from cspdet.layers.convolutional import Convolutional
@@ -100,3 +102,33 @@ def test_parameters_without_the_biases_that_only_darknet_has(name: str, publishe
     roles = ("weights", "biases", "scales")
     learnt = sum(array.size for node in graph.nodes for array in node.arrays.values() if array.role in roles)
     assert learnt - sum(bare[:-1]) == published
+
+
+# -- segmentation -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["dilated-small", "segnet-small"])
+def test_each_pixel_gets_probabilities(name: str) -> None:
+    graph = network(name, width=96, height=64)
+    with torch.inference_mode():
+        (probabilities,) = cspdet.Network(graph).eval()(torch.rand(2, 3, 64, 96))
+    assert probabilities.shape == (2, 11, 64, 96)
+    assert bool((probabilities >= 0).all())
+    assert torch.allclose(probabilities.sum(1), torch.ones(2, 64, 96), atol=1e-3)
+
+
+def test_a_pixel_of_dilated_small_depends_on_67x67_places() -> None:
+    """Which are four pixels apart, and see 7x7 pixels each. With weights above 0, no part of the gradient is lost."""
+    side, middle = 288, 144
+    net = cspdet.Network(network("dilated-small", width=side, height=side)).eval()
+    with torch.no_grad():
+        for each in net.parameters():
+            each.fill_(0.01)
+        last = [each for each in net.parameters() if each.dim() == 4][-1]
+        last.copy_(torch.arange(11.0)[:, None, None, None].expand_as(last) / 100)
+    picture = torch.rand(1, 3, side, side, requires_grad=True)
+    (probabilities,) = net(picture)
+    probabilities[0, 0, middle, middle].backward()
+    assert picture.grad is not None
+    seen = picture.grad[0].abs().sum(0) > 0
+    assert int(seen.any(0).sum()) == int(seen.any(1).sum()) == 66 * 4 + 7
