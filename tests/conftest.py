@@ -18,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("CSPDET_REFERENCE", ROOT.parent / "shared")).resolve()
 HAS_REFERENCE = (REFERENCE / "golden").is_dir()
 SHIPPED = sorted((ROOT / "cfg").rglob("*.cfg"))
+# Of these, the networks that find objects.
+DETECTORS = [path for path in SHIPPED if "[yolo]" in path.read_text("utf-8")]
+# And the forms that AlexeyAB's Darknet stops at, and pjreddie's runs.
+PJREDDIES = ("resnet50-darknet", "resnext50-darknet")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

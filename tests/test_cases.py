@@ -18,11 +18,11 @@ import pytest
 import cspdet
 from cspdet.cfg.codes import EXPLANATIONS
 from cspdet.cfg.diagnostic import Diagnostic
-from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
+from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, PJREDDIE, Dialect
 from cspdet.cfg.source import Source
 from cspdet.plain import plain_problems
 from cspdet.rules import RULES, examine
-from tests.conftest import SHIPPED
+from tests.conftest import PJREDDIES, SHIPPED
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.cfg"))
 NET = "[net]\nwidth=32\nheight=32\nchannels=3\n"
@@ -86,7 +86,7 @@ def test_a_case_that_runs_becomes_a_network(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_nothing_but_notes_is_said_of_what_ships(path: Path) -> None:
-    graph, diagnostics = examine(Source.read(path))
+    graph, diagnostics = examine(Source.read(path), PJREDDIE if path.stem in PJREDDIES else ALEXEYAB)
     assert graph is not None
     assert {each.severity for each in diagnostics} <= {"note"}
 

@@ -21,7 +21,7 @@ from cspdet.cfg.source import Source
 from cspdet.errors import CfgError
 from cspdet.network import Network
 from cspdet.rules import load
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import DETECTORS, ROOT
 
 CSP = """
 [net]
@@ -334,8 +334,8 @@ def test_layers_are_found_by_number_and_say_what_they_are() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_models_run_in_every_dialect(path: Path, dialect: str) -> None:
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
+def test_shipped_detectors_run_in_every_dialect(path: Path, dialect: str) -> None:
     source = Source.read(path)
     if DIALECTS[dialect].strict and "assigner=" in source.text:
         # That program refuses files with options of cspdet's own.

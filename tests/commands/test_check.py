@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import PJREDDIES, ROOT, SHIPPED
 
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[[str, str], Path]
@@ -196,8 +196,9 @@ def test_files_that_are_something_else(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_what_ships_is_without_problems(run: Run, path: Path) -> None:
-    assert run("check", path)[0] == 0
-    code, out, err = run("check", path.stem, "--notes")
+    dialect = ("--dialect", "pjreddie") if path.stem in PJREDDIES else ()
+    assert run("check", path, *dialect)[0] == 0
+    code, out, err = run("check", path.stem, *dialect, "--notes")
     assert (code, err) == (0, "")
     assert "error[" not in out
     assert "warning[" not in out

@@ -13,7 +13,7 @@ from cspdet.data.cfg_anchors import anchor_heads, in_units, present, rewritten, 
 from cspdet.errors import CspdetError, UsageError
 from cspdet.graph import Graph
 from cspdet.rules import examine, load
-from tests.conftest import SHIPPED, reference_files
+from tests.conftest import DETECTORS, reference_files
 
 TWO = """[net]
 width=416
@@ -92,7 +92,7 @@ def test_only_the_anchors_change(end: str, mark: bytes) -> None:
     assert source.encode(rewritten(made, heads, new)) == wanted
 
 
-@pytest.mark.parametrize("path", [*SHIPPED, *reference_files("corpus/*yolov[234]*.cfg")], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*DETECTORS, *reference_files("corpus/*yolov[234]*.cfg")], ids=lambda path: path.stem)
 @pytest.mark.reference
 def test_real_cfgs_get_new_anchors_and_nothing_else(path: Path) -> None:
     source = Source.read(path)
