@@ -8,6 +8,7 @@ The material is a folder of public cfgs, what Darknet computes for them, real we
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,17 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("CSPDET_REFERENCE", ROOT.parent / "shared")).resolve()
 HAS_REFERENCE = (REFERENCE / "golden").is_dir()
 SHIPPED = sorted((ROOT / "cfg").rglob("*.cfg"))
+
+
+def _whole(path: Path) -> str:
+    """The text of a cfg and of the files that it includes."""
+    text = path.read_text("utf-8")
+    included = re.findall(r"^\[include\]\n+file *= *(.+)$", text, re.M)
+    return "".join([text, *(_whole(path.parent / name) for name in included)])
+
+
 # Of these, the networks that find objects.
-DETECTORS = [path for path in SHIPPED if "[yolo]" in path.read_text("utf-8")]
+DETECTORS = [path for path in SHIPPED if "[yolo]" in _whole(path)]
 # And the forms that AlexeyAB's Darknet stops at, and pjreddie's runs.
 PJREDDIES = ("resnet50-darknet", "resnext50-darknet")
 
