@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,6 +78,7 @@ def configure(parser: ArgumentParser) -> None:
     add("--detections", metavar="FILE", help="COCO result file, in place of cfg and weights")
     add("--categories", choices=["coco", "1", "0"], help="how that file numbers classes (default: as its numbers suggest)")
     add("--json", metavar="FILE", help="write all figures as JSON; - is standard output")
+    add("--confidence", action="store_true", help="say how much the choice of the images matters: a 95 %% interval of mAP")
     add("--plot", metavar="FILE.png", help="draw precision over recall")
     add("--confusion", metavar="FILE.png", help="draw which classes are taken for which")
     add("--errors", type=positive, metavar="N", help="draw the N images with the most mistakes")
@@ -109,6 +111,8 @@ def run(arguments: Namespace) -> int:
 
     files = _sorted_out(arguments)
     check_arguments(arguments.protocol, arguments.iou_threshold, arguments.threshold, arguments.points)
+    if arguments.confidence and arguments.protocol == "coco":
+        raise UsageError("`--confidence` is for Darknet's and VOC's rules", "leave out `--protocol coco`")
     description = read_description(files.data)
     pictures = read_list(description.list_of(arguments.part))
     difficult = {}
@@ -127,6 +131,8 @@ def run(arguments: Namespace) -> int:
         points=arguments.points,
         outcome=outcome,
     )
+    if arguments.confidence:
+        report = replace(report, interval=_interval(arguments, seen, names))
     written = _write(arguments, report, seen, outcome, pictures)
     for_people = sys.stderr if arguments.json in _STANDARD_OUTPUT else sys.stdout
     print(report, file=for_people)
@@ -175,6 +181,13 @@ def _sorted_out(arguments: Namespace) -> _Files:
     if "cfg" in found and "weights" not in found:
         raise UsageError(f"a cfg without weights: `{found['cfg']}`", "name its weights file")
     return _Files(found["data"], cfg, found.get("weights"))
+
+
+def _interval(arguments: Namespace, seen: Collected, names: Sequence[str]) -> tuple[float, float]:
+    from cspdet.evaluate.confidence import confidence_interval
+
+    protocol, iou_threshold, points = arguments.protocol, arguments.iou_threshold, arguments.points
+    return confidence_interval(seen, names, protocol=protocol, iou_threshold=iou_threshold, points=points)
 
 
 def _check_outputs(arguments: Namespace, reads: Iterable[str | Path | None]) -> None:

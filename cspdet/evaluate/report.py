@@ -59,6 +59,7 @@ class Report:
         skipped: how many could not be read; their objects do not count.
         coco: the twelve figures of COCO by name, None where there is no such object; empty for other protocols.
         curves: precision over recall of each class.
+        interval: from where to where `map` goes for 95 % of other sets of such images, if that was asked for.
     """
 
     protocol: str
@@ -73,6 +74,7 @@ class Report:
     classes: tuple[ClassReport, ...]
     coco: dict[str, float | None] = field(default_factory=dict)
     curves: tuple[Curve, ...] = field(default=(), repr=False, compare=False)
+    interval: tuple[float, float] | None = None
 
     @property
     def tp(self) -> int:
@@ -113,6 +115,7 @@ class Report:
         """As in the file that `cspdet map --json` writes."""
         keys = ["protocol", "iou_threshold", "threshold", "points", "map", "precision", "recall", "f1", "tp", "fp", "fn"]
         keys += ["average_iou", "detections", "truths", "images", "skipped", *(["coco"] if self.coco else [])]
+        keys += ["interval"] if self.interval else []
         return {key: getattr(self, key) for key in keys} | {"classes": [each.to_json() for each in self.classes]}
 
     def __str__(self) -> str:
@@ -157,6 +160,9 @@ def _summary(report: Report) -> list[str]:
         head = f" IoU threshold = {100 * report.iou_threshold:2.0f} %, used {used}"
         mean = f" mean average precision (mAP@{report.iou_threshold:.2f}) = {report.map:f}, or {100 * report.map:.2f} %"
         lines += [head, mean]
+        if report.interval:
+            low, high = (100 * each for each in report.interval)
+            lines.append(f" 95 % interval of the choice of the images: {low:.1f} % to {high:.1f} %")
     return [*lines, "", *notes] if (notes := _notes(report)) else lines
 
 

@@ -94,6 +94,16 @@ def test_figures_to_standard_output(run: Run, place: str) -> None:
     assert not Path("-").exists()
 
 
+def test_how_far_it_can_be_trusted(run: Run) -> None:
+    there = figures(run, *CALL, "--confidence")
+    low, high = there["interval"]
+    assert 0 <= low <= there["map"] <= high <= 1
+    assert figures(run, *CALL) == {key: value for key, value in there.items() if key != "interval"}
+    assert (
+        f" 95 % interval of the choice of the images: {100 * low:.1f} % to {100 * high:.1f} %" in run(*CALL, "--confidence")[1]
+    )
+
+
 def test_coco(run: Run) -> None:
     pytest.importorskip("pycocotools")
     there = figures(run, *CALL, "--protocol", "coco")
@@ -228,6 +238,7 @@ def test_classes_of_another_set(run: Run) -> None:
         ((*CALL, "--plot", "x.txt"), "cannot write `x.txt`: `.txt` is no format of plots"),
         ((*CALL, "--errors", "3", "--errors-dir", "short.names"), "cannot write `short.names`: file exists"),
         ((*CALL, "--out", "x"), "`--errors-dir` says where, but nothing says how many images"),
+        ((*CALL, "--confidence", "--protocol", "coco"), "`--confidence` is for Darknet's and VOC's rules"),
         ((*CALL, "--errors", "0"), "argument --errors: `0` is no number from 1 on"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
