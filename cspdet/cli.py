@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "map": "say how good a detector is: mean average precision",
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",
+    "diff": "say in what two networks differ",
     "expand": "write a cfg as plain Darknet text",
     "lsp": "serve editors: diagnostics, help, completion (language server)",
     "summary": "print a network's layer table, its BFLOPs and parameters",

@@ -25,15 +25,13 @@ def add_dialect(parser: ArgumentParser) -> None:
         default="alexeyab",
         help="program that the cfg and its weights were made for (default: alexeyab)",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        type=_setting,
-        metavar="NAME=VALUE",
-        help="value of a variable, in place of what the cfg's `[define]` says; may be given several times",
-    )
+    about = "value of a variable, in place of what the cfg's `[define]` says; may be given several times"
+    add_settings(parser, "--set", "settings", about)
+
+
+def add_settings(parser: ArgumentParser, flag: str, name: str, about: str) -> None:
+    """An option that gives variables values; `name` is what the arguments call it."""
+    parser.add_argument(flag, dest=name, action="append", default=[], type=_setting, metavar="NAME=VALUE", help=about)
 
 
 def add_size(parser: ArgumentParser) -> None:
