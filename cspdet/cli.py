@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "diff": "say in what two networks differ",
     "expand": "write a cfg as plain Darknet text",
     "lsp": "serve editors: diagnostics, help, completion (language server)",
+    "scale": "make a network deeper or wider",
     "summary": "print a network's layer table, its BFLOPs and parameters",
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",

@@ -69,6 +69,10 @@ class Source:
         source.settings = settings
         return source
 
+    def replaced(self, text: str) -> Source:
+        """Another text in the place of this one, to be encoded alike."""
+        return Source(self.path, text, self.encoding, self.mark)
+
     def encode(self, text: str) -> bytes:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
         return self.mark + text.encode(self.encoding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from cspdet.cfg.diagnostic import Diagnostic, count, render
@@ -87,6 +87,18 @@ def graph_or_diagnostics(source: Source, dialect: Dialect, **size: int | None) -
         name = printable(source.path)
         print(f"{name}: {count(warnings)}; `cspdet check {name}` shows them", file=sys.stderr)
     return graph
+
+
+def totals(before: Graph, after: Graph) -> Iterator[str]:
+    """A line for each of the numbers of layers, operations and parameters in which two networks differ."""
+    for what, old, new, form in (
+        ("layers", len(before.nodes), len(after.nodes), ",d"),
+        ("BFLOPs", before.operations / 1e9, after.operations / 1e9, ",.3f"),
+        ("parameters", before.parameters, after.parameters, ",d"),
+    ):
+        if old != new:
+            share = f" ({100 * (new / old - 1):+.1f} %)" if old else ""
+            yield f"{what:11} {old:{form}} → {new:{form}}{share}"
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: IO[str]) -> None:

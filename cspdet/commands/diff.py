@@ -15,7 +15,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cspdet.commands.common import add_dialect, add_settings, dialect_of, graph_or_diagnostics, read_cfg
+from cspdet.commands.common import add_dialect, add_settings, dialect_of, graph_or_diagnostics, read_cfg, totals
 from cspdet.comparison.difference import Change, Difference, Layers, difference
 from cspdet.errors import UsageError
 from cspdet.graph import Graph, Node
@@ -91,14 +91,7 @@ def _rows(found: Difference) -> Iterator[_Row]:
     heads = [_heads(graph) for graph in (first, second)]
     if heads[0] != heads[1]:
         yield _Row(f"heads       {heads[0]} → {heads[1]}")
-    for what, before, after, form in (
-        ("layers", len(first.nodes), len(second.nodes), ",d"),
-        ("BFLOPs", first.operations / 1e9, second.operations / 1e9, ",.3f"),
-        ("parameters", first.parameters, second.parameters, ",d"),
-    ):
-        if before != after:
-            share = f" ({100 * (after / before - 1):+.1f} %)" if before else ""
-            yield _Row(f"{what:11} {before:{form}} → {after:{form}}{share}")
+    yield from map(_Row, totals(first, second))
     if found.trained_otherwise:
         yield _Row("both compute the same; only training differs")
 

@@ -1,0 +1,1 @@
+"""Networks made deeper or wider, as text."""
