@@ -75,7 +75,7 @@ def stages(graph: Graph) -> tuple[Stage, ...]:
     """What repeats, in the order of the layers. No layer is in two of them; of stages within stages, the inner ones count."""
     finder = _Finder(graph)
     found = [*finder.concatenations()]
-    found += finder.chains(taken(found))
+    found += dict.fromkeys(finder.chains(taken(found)))  # several routes may join one chain
     inner = taken(found)
     residual = [stage for stage in finder.residuals() if not inner & {*stage.layers}]
     # A block around blocks is not repeated.

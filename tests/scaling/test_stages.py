@@ -66,6 +66,8 @@ def test_cross_stage_partial_stages() -> None:
     assert found(conv(16, 3, 2) + csp(8, 16, 3)) == [("residual", 4, 3, 3)]
     assert found(conv(16, 3, 2) + csp_neck(8, 2)) == [("chain", 3, 2, 2)]
     assert found(conv(16, 3, 2) + csp_neck(8, 1)) == []  # nothing repeats
+    # Its end is joined once more, further down.
+    assert found(conv(16, 3, 2) + csp_neck(8, 2) + route(6, 1)) == [("chain", 3, 2, 2)]
 
 
 def test_the_first_block_of_a_stage_counts() -> None:
