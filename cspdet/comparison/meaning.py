@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from cspdet.layers.activation import DARKNETS_NAMES
 from cspdet.layers.base import Layer, attribute
+from cspdet.layers.block import padded
 from cspdet.layers.convolutional import Convolutional
 from cspdet.layers.deconvolutional import Deconvolutional
 from cspdet.layers.maxpool import Maxpool
@@ -72,9 +73,14 @@ def _effective(layer: Layer) -> dict[str, Any]:
             "stride": _steps(layer.strides),
             "stride_x": None,
             "stride_y": None,
-            "padding": layer.size // 2 if layer.pad else layer.padding,
+            "size": _steps(layer.sizes),
+            "size_x": None,
+            "size_y": None,
+            "padding": _steps(
+                (padded(layer.pad, layer.padding, layer.sizes[0]), padded(layer.pad, layer.padding, layer.sizes[1]))
+            ),
             "pad": None,
-            "dilation": 1 if layer.size == 1 else layer.dilation,
+            "dilation": 1 if layer.sizes == (1, 1) else layer.dilation,
             "groups": 1 if layer.xnor else layer.groups,
             "batch_normalize": 2 if layer.cbn else layer.batch_normalize,
             "cbn": None,
@@ -97,7 +103,7 @@ def _effective(layer: Layer) -> dict[str, Any]:
     return {}
 
 
-def _steps(strides: tuple[int, int]) -> str:
-    """One number, or the steps to the right and downwards."""
-    vertical, horizontal = strides
+def _steps(pair: tuple[int, int]) -> str:
+    """One number for both axes, or those of width and height."""
+    vertical, horizontal = pair
     return f"{vertical}" if vertical == horizontal else f"{horizontal}x{vertical}"
