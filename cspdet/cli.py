@@ -30,7 +30,7 @@ COMMANDS: dict[str, str] = {
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",
     "weights": "look into weights files, convert them, cut them",
-    "data": "check annotated images, count them, convert them",
+    "data": "check annotated images, count them, convert them, cut the objects out",
     "anchors": "fit anchors to the boxes of a data set",
     "trace": "write what every layer puts out",
     "compare": "name the first layer in which two traces differ",

@@ -1,8 +1,9 @@
-"""Check annotated images, count them, convert them.
+"""Check annotated images, count them, convert them, cut the objects out.
 
 cspdet data check X.data                   everything that is wrong with images and labels, and where
 cspdet data check X.data --classify        the same of a classifier's images, whose paths tell their classes
 cspdet data stats X.data -o X.png          how much there is of what, as a table and as a chart
+cspdet data crop X.data -o crops           the objects, cut out, to train a classifier before the detector
 cspdet data convert --from voc VOC2007/ImageSets/Main/trainval.txt --valid VOC2007/ImageSets/Main/test.txt -o voc.data
 cspdet data convert --from coco instances_train2017.json --images images/train2017 -o coco.data
 cspdet data convert --to coco X.data -o instances.json
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from cspdet.cfg.diagnostic import count
+from cspdet.commands.loading import positive
 from cspdet.commands.progress import progress
 from cspdet.data.description import PARTS, read_description
 from cspdet.errors import UsageError
@@ -30,7 +32,7 @@ from cspdet.text import counted, printable
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|stats|convert")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="check|stats|convert|crop")
     check = verbs.add_parser("check", help="everything that is wrong with images and labels, and where")
     stats = verbs.add_parser("stats", help="how much there is of what")
     for each in (check, stats):
@@ -45,6 +47,12 @@ def configure(parser: ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print JSON, every finding on its own, notes included")
     stats.add_argument("-o", "--out", metavar="FILE", help="draw a chart: .png, .jpg, .svg or .pdf")
     stats.add_argument("--json", action="store_true", help="print JSON")
+    cut = verbs.add_parser("crop", help="cut the objects out, to train a classifier, such as a backbone")
+    cut.add_argument("data", metavar="X.data", help="file that names the lists of images")
+    cut.add_argument("-o", "--out", required=True, metavar="FOLDER", help="folder to make, with FOLDER/FOLDER.data in it")
+    cut.add_argument("--side", type=positive, default=128, metavar="PIXELS", help="shorter side, at most (default: 128)")
+    cut.add_argument("--background", action="store_true", help="also cut out a piece without objects, as a class of its own")
+    cut.add_argument("--seed", type=int, default=0, metavar="N", help="what places of background are drawn by (default: 0)")
     _configure_convert(verbs.add_parser("convert", help="Pascal VOC's and COCO's annotations to Darknet's, and back to COCO's"))
 
 
@@ -79,7 +87,7 @@ def run(arguments: Namespace) -> int:
     """Do what the verb says."""
     if arguments.verb == "convert":
         return _to_coco(arguments) if arguments.aim else _to_darknet(arguments)
-    return _check(arguments) if arguments.verb == "check" else _stats(arguments)
+    return {"check": _check, "stats": _stats, "crop": _crop}[arguments.verb](arguments)
 
 
 def _check(arguments: Namespace) -> int:
@@ -126,6 +134,27 @@ def _stats(arguments: Namespace) -> int:
         write_chart(arguments.out, description, parts)
         print(f"saved: {printable(arguments.out)}", file=sys.stderr)
     return 0
+
+
+def _crop(arguments: Namespace) -> int:
+    from cspdet.data.cropping import crop
+    from cspdet.data.pictures import read_list
+
+    description = read_description(arguments.data)
+    parts = [part for part in PARTS if description.written.get(part)]
+    total = sum(len(read_list(description.list_of(part))) for part in parts)
+    options = {"side": arguments.side, "background": arguments.background, "seed": arguments.seed}
+    with progress(total, "cutting") as advance:
+        counts = crop(description, parts, arguments.out, **options, advance=advance, warn=_say)
+    for part, found in counts.items():
+        each = ", ".join(f"{name} {number:,}" for name, number in found.items())
+        print(printable(f"{part}: {counted(sum(found.values()), 'picture')} ({each})"))
+    print(f"saved: {printable(arguments.out)}")
+    return 0
+
+
+def _say(word: str) -> None:
+    print(printable(f"warning: {word}"), file=sys.stderr)
 
 
 def _to_darknet(arguments: Namespace) -> int:
