@@ -102,7 +102,7 @@ def test_a_file_needs_no_ending(write: Callable[[str, str], Path]) -> None:
 
 def test_the_path_of_a_shipped_cfg_is_only_a_path() -> None:
     """Whoever names a file gets that file, and no download."""
-    found = find(ROOT / "cfg" / f"{DEFAULT}.cfg")
+    found = find(known()[DEFAULT].cfg)
     assert found.official is None
 
 

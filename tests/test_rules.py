@@ -567,7 +567,7 @@ def test_a_stride_without_end() -> None:
 
 def test_a_size_at_which_maps_do_not_meet() -> None:
     """The heads are not reached; the cause is named all the same, and the cure is not about vectors."""
-    text = (ROOT / "cfg" / "yolov4.cfg").read_text()
+    text = (ROOT / "cfg" / "yolo" / "yolov4.cfg").read_text()
     graph, diagnostics = check(text.replace("width=608", "width=418"))
     assert graph is None
     assert [each.help for each in diagnostics if each.code == "input-multiple"] == ["use 416"]

@@ -12,6 +12,8 @@ from cspdet.data.anchors import anchor_text
 from cspdet.data.cfg_anchors import anchor_heads, in_units, present, rewritten, unsuited
 from cspdet.errors import CspdetError, UsageError
 from cspdet.graph import Graph
+from cspdet.layers.region import Region
+from cspdet.layers.yolo import Yolo
 from cspdet.rules import examine, load
 from tests.conftest import DETECTORS, reference_files
 
@@ -100,8 +102,16 @@ def test_real_cfgs_get_new_anchors_and_nothing_else(path: Path) -> None:
     if made is None:  # some are broken
         assert "matrix" in path.stem
         return
+    if not any(isinstance(node.layer, Yolo | Region) for node in made.heads):
+        with pytest.raises(UsageError, match="has no head with anchors"):
+            anchor_heads(made)
+        return
     heads = anchor_heads(made)
     new = np.sort(np.random.default_rng(0).uniform(0.1, 1, heads[0].sizes.shape), 0)
+    if made.names is not None:
+        with pytest.raises(CspdetError, match="this head's anchors come from a variable, a block or another file"):
+            rewritten(made, heads, new)
+        return
     text = rewritten(made, heads, new)
     again = anchor_heads(load(Source(str(path), text))[0])
     for head in again:
