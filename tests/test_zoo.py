@@ -12,10 +12,11 @@ import cspdet
 from cspdet.about import About, Figure, about, figures, measured
 from cspdet.cfg.source import Source
 from cspdet.errors import CfgError
-from cspdet.graph import Graph
+from cspdet.graph import Graph, Node
+from cspdet.models import known
 from cspdet.plain import plain_text
 from cspdet.rules import load
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import REFERENCE, ROOT, SHIPPED
 
 # How long the sides of the input are where a network is run: the first of these that leaves something of its maps.
 _SIDES = (64, 96)
@@ -69,6 +70,72 @@ def test_the_plain_form_is_the_same_network(path: Path) -> None:
     assert [(node.sources, node.output, node.operations, node.parameters) for node in plain.nodes] == [
         (node.sources, node.output, node.operations, node.parameters) for node in graph.nodes
     ]
+
+
+# Public cfgs of the same networks, and the variables with which the shipped ones are these.
+SAME: dict[str, tuple[str, dict[str, str]]] = {
+    "csdarknet53": ("AlexeyAB__darknet__csdarknet53-omega", {"activation": "mish"}),
+    "csdarknet53-omega": ("AlexeyAB__darknet__csdarknet53-omega", {}),
+    "csdarknet53-elastic": ("WongKinYiu__CrossStagePartialNetworks__csdarknet53-elastic", {}),
+    "csresnet50": ("WongKinYiu__CrossStagePartialNetworks__csresnet50-omega", {"activation": "mish"}),
+    "csresnet50-elastic": ("WongKinYiu__CrossStagePartialNetworks__csresnet50-elastic", {}),
+    "csresnext50": ("WongKinYiu__CrossStagePartialNetworks__csresnext50-gamma", {}),
+    "csresnext50-elastic": ("WongKinYiu__CrossStagePartialNetworks__csresnext50-elastic", {}),
+    "csresnext50-panet-spp": ("AlexeyAB__darknet__csresnext50-panet-spp", {}),
+    "csmobilenet-v2": ("WongKinYiu__CrossStagePartialNetworks__csmobilenet-v2", {}),
+    "yolov1": ("pjreddie__darknet__yolov1", {}),
+    "yolov2": ("AlexeyAB__darknet__yolov2", {}),
+    "yolov2-tiny": ("AlexeyAB__darknet__yolov2-tiny", {}),
+    "yolov3": ("AlexeyAB__darknet__yolov3", {}),
+    "yolov3-tiny": ("AlexeyAB__darknet__yolov3-tiny", {}),
+    "yolov3-tiny-prn": ("AlexeyAB__darknet__yolov3-tiny-prn", {}),
+    "yolov4": ("AlexeyAB__darknet__yolov4", {}),
+    "yolov4-tiny": ("AlexeyAB__darknet__yolov4-tiny", {}),
+    "yolov4-csp": ("AlexeyAB__darknet__yolov4-csp", {}),
+    "yolov4x-mish": ("AlexeyAB__darknet__yolov4-csp-x-mish", {}),
+    "yolov4-p5": ("AlexeyAB__darknet__yolov4-p5-frozen", {}),
+    "yolov4-p6": ("AlexeyAB__darknet__yolov4-p6", {}),
+    "yolov7-tiny": ("AlexeyAB__darknet__yolov7-tiny", {}),
+    "yolov7": ("AlexeyAB__darknet__yolov7", {}),
+    "yolov7x": ("AlexeyAB__darknet__yolov7x", {}),
+}
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", SAME)
+def test_it_is_the_public_network_layer_by_layer(name: str) -> None:
+    public, variables = SAME[name]
+    mine, _ = load(Source.read(known()[name].cfg).set(variables))
+    theirs, _ = load(Source.read(REFERENCE / "corpus" / f"{public}.cfg"), width=mine.input.width, height=mine.input.height)
+    for one, other in zip(mine.nodes, theirs.nodes, strict=True):
+        assert row(one) == row(other)
+
+
+def row(node: Node) -> tuple[object, ...]:
+    """What Darknet's layer table says of a layer, what it reads, its weights, and what matters to detection of a head."""
+    layer = node.layer
+    counted = [name for name, option in layer.options.items() if not option.training] if layer.is_head else ["activation"]
+    options = {name: getattr(layer, name, None) for name in counted}
+    return (node.name, layer.columns(), node.inputs, node.output, node.sources, node.operations, node.arrays, options)
+
+
+@pytest.mark.parametrize("share", [25, 75])
+def test_the_share_that_passes_by_is_a_variable(share: int) -> None:
+    one, _ = load(Source.read(known()[f"cspeleenet-{share}"].cfg))
+    other, _ = load(Source.read(known()["cspeleenet"].cfg).set({"gamma": f"{share / 100}"}))
+    assert [row(node) for node in one.nodes] == [row(node) for node in other.nodes]
+
+
+@pytest.mark.parametrize("name", ["yolov7-w6", "yolov7-e6", "yolov7-e6e", "yolov7-d6"])
+def test_auxiliary_heads_are_added_for_training(name: str) -> None:
+    source = Source.read(known()[name].cfg)
+    plain, _ = load(source)
+    trained, _ = load(source.set({"auxiliary": "1"}))
+    assert [row(node) for node in plain.nodes] == [row(node) for node in trained.nodes[: len(plain.nodes)]]
+    assert len(trained.heads) == len(trained.auxiliary_heads) == 4
+    if name == "yolov7-d6":  # as the comment at its top says
+        assert measured(Figure("154.7", "parameters", millions=True), trained) == "154.7"
+        assert measured(Figure("806.2", "BFLOPs", size=(1280, 1280)), trained) == "806.2"
 
 
 def test_folders_show_the_family_tree() -> None:
