@@ -48,7 +48,8 @@ def test_each_runs_forwards_and_backwards(path: Path) -> None:
     assert all(bool(output.isfinite().all()) for output in outputs)
     sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
     for name, value in network.named_parameters():
-        assert value.grad is None or bool(value.grad.isfinite().all()), name
+        # A sum is finite only if each number is, and quicker to have.
+        assert value.grad is None or bool(value.grad.sum().isfinite()), name
     assert any(value.grad is not None and bool(value.grad.any()) for value in network.parameters())
 
 
