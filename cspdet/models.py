@@ -11,7 +11,7 @@ from cspdet.paths import exists, is_file, is_folder
 from cspdet.shipped import Official, catalogue, folder
 from cspdet.text import nearest
 
-DEFAULT = "yolov4-tiny"
+DEFAULT = "cspdet-nano"
 
 
 class Model(NamedTuple):

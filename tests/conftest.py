@@ -21,15 +21,15 @@ HAS_REFERENCE = (REFERENCE / "golden").is_dir()
 SHIPPED = sorted((ROOT / "cfg").rglob("*.cfg"))
 
 
-def whole(path: Path) -> str:
+def _whole(path: Path) -> str:
     """The text of a cfg and of the files that it includes."""
     text = path.read_text("utf-8")
     included = re.findall(r"^\[include\]\n+file *= *(.+)$", text, re.M)
-    return "".join([text, *(whole(path.parent / name) for name in included)])
+    return "".join([text, *(_whole(path.parent / name) for name in included)])
 
 
 # Of these, the networks that find objects.
-DETECTORS = [path for path in SHIPPED if "[yolo]" in whole(path)]
+DETECTORS = [path for path in SHIPPED if "[yolo]" in _whole(path)]
 # And the forms that AlexeyAB's Darknet stops at, and pjreddie's runs.
 PJREDDIES = ("resnet50-darknet", "resnext50-darknet")
 

@@ -33,9 +33,14 @@ def test_every_shipped_cfg_can_be_named() -> None:
 
 
 def test_the_default_has_everything() -> None:
+    """Weights that are there after installation, and names of its classes."""
     model = known()[DEFAULT]
-    assert model.official is not None
+    assert model.weights is not None
     assert model.names is not None
+    graph, _ = load_graph(Source.read(model.cfg))
+    assert model.weights.stat().st_size == 20 + 4 * graph.parameters
+    (classes,) = {node.layer.classes for node in graph.heads if isinstance(node.layer, Head)}
+    assert len(read_names(model.names)) == classes
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -210,10 +215,10 @@ def test_official_weights_are_looked_for_in_the_cache(monkeypatch: pytest.Monkey
     """A file of the right name and another content is not taken for it; with no server to ask, that is an error."""
     monkeypatch.setenv("CSPDET_CACHE", str(tmp_path))
     monkeypatch.setenv("CSPDET_MIRROR", "")
-    model = known()[DEFAULT]
+    model = known()["yolov4-tiny"]
     assert model.official is not None
     model = model._replace(official=model.official._replace(sha256="0" * 64, urls=()))
-    (tmp_path / f"{DEFAULT}.weights").write_bytes(b"something else")
-    with pytest.raises(cspdet.DownloadError, match=f"cannot download `{DEFAULT}.weights`"):
+    (tmp_path / "yolov4-tiny.weights").write_bytes(b"something else")
+    with pytest.raises(cspdet.DownloadError, match=r"cannot download `yolov4-tiny\.weights`"):
         model.fetch_weights()
-    assert (tmp_path / f"{DEFAULT}.weights").read_bytes() == b"something else"
+    assert (tmp_path / "yolov4-tiny.weights").read_bytes() == b"something else"
