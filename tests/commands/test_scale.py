@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[[str, str], Path]
 
-TINY = ROOT / "cfg" / "yolov4-tiny.cfg"
+TINY = ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg"
 REPORT = """3 chains with joined outputs: 2 → 3 groups of 1 layer
 width × 1.5
 layers      38 → 41 (+7.9 %)
@@ -81,7 +81,7 @@ def test_bad_calls(run: Run, write: Write, tmp_path: Path, words: list[str], cod
     start = "[net]\nwidth=32\nheight=32\nchannels=3\n"
     places = {
         "tiny": TINY,
-        "yolov4": ROOT / "cfg" / "yolov4.cfg",
+        "yolov4": ROOT / "cfg" / "yolo" / "yolov4.cfg",
         "plain": write("plain.cfg", f"{start}[convolutional]\nfilters=8\n[convolutional]\nfilters=8\n"),
         "broken": write("broken.cfg", f"{start}[nothing]\n"),
         "none": tmp_path / "none.cfg",
