@@ -94,6 +94,10 @@ class _Builder(Findings):
     def build(self) -> Graph | None:
         sections = self.document.sections
         if not sections:
+            if self.expansion.authored:
+                start = Span(self.document.source, 0, 1)
+                cure = "a network starts with `[net]`; files of definitions are for `[include]`"
+                self.report("error", "no-sections", "there are definitions, and no section of a network", start, "", cure)
             return None
         net_section = self.find_net(sections)
         net = self.bind_net(net_section) if net_section and not net_section.spoilt else None

@@ -14,6 +14,7 @@ from cspdet.cfg.expand import Expansion, expand
 from cspdet.cfg.source import Source
 from cspdet.cfg.syntax import parse
 from cspdet.errors import UsageError
+from cspdet.rules import examine
 
 NET = "[net]\nwidth=32\n"
 
@@ -255,6 +256,16 @@ def test_blocks_without_sections_end_too() -> None:
         f"[block]\nname={name}\n[{before}]\nrepeat=100\n[end]\n" for before, name in ("ab", "bc", "cd", "de")
     )
     assert messages(text + NET + "[e]\n")[0].endswith("the file becomes more than 20,000 sections")
+
+
+def test_definitions_alone_are_no_network() -> None:
+    for text in ("[define]\n", "[define]\nx=1\n", BLOCKS, NET + "[end]\n"):
+        graph, found = examine(Source("X.cfg", text))
+        assert graph is None
+        assert any(each.severity == "error" for each in found)
+    assert [each.message for each in examine(Source("X.cfg", "[define]\n"))[1]] == [
+        "there are definitions, and no section of a network"
+    ]
 
 
 def test_plain_text_is_left_alone() -> None:
