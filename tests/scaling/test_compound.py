@@ -12,6 +12,7 @@ from cspdet.cfg.source import Source
 from cspdet.comparison.difference import difference
 from cspdet.errors import CspdetError, UsageError
 from cspdet.graph import Graph
+from cspdet.plain import plain_text
 from cspdet.rules import examine, load
 from cspdet.scaling.compound import scaled
 from cspdet.scaling.stages import stages
@@ -170,7 +171,7 @@ def test_scaling_by_one_adds_a_remark(path: Path) -> None:
     found = scale(graph, "1", "1")
     remark, rest = found.text.split("\n", 1)
     assert remark.rstrip("\r") == f"# {path.name}, scaled by cspdet: depth 1, width 1 (YOLOv7, section 4.2)"
-    assert rest == graph.source.text
+    assert rest == plain_text(graph)
     assert difference(graph, found.graph).same
 
 
