@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "check": "say what is wrong with cfg files, and where",
     "explain": "explain the code of a diagnostic",
     "diff": "say in what two networks differ",
+    "format": "lay out cfg files alike",
     "expand": "write a cfg as plain Darknet text",
     "lsp": "serve editors: diagnostics, help, completion (language server)",
     "scale": "make a network deeper or wider",

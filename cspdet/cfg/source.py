@@ -77,6 +77,14 @@ class Source:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
         return self.mark + text.encode(self.encoding)
 
+    @property
+    def line_end(self) -> str:
+        """What most of its lines end in."""
+        feeds = self.text.count("\n")
+        if not feeds:
+            return "\r" if "\r" in self.text else "\n"
+        return "\r\n" if 2 * self.text.count("\r\n") > feeds else "\n"
+
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""
         line = bisect_right(self.line_starts, offset)
@@ -87,6 +95,12 @@ class Source:
         start = self.line_starts[number - 1]
         end = self.line_starts[number] if number < len(self.line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")
+
+    def line_at(self, offset: int) -> Span:
+        """The line that holds an offset, with its end."""
+        number = bisect_right(self.line_starts, offset)
+        end = self.line_starts[number] if number < len(self.line_starts) else len(self.text)
+        return Span(self, self.line_starts[number - 1], end)
 
 
 def read_bytes(path: str | Path, what: str, too_long: str = "is it another kind of file?") -> bytes:
@@ -158,11 +172,11 @@ class Edit(NamedTuple):
     text: str
 
 
-def edited(source: Source, edits: Iterable[Edit]) -> str:
-    """The text of a source with edits made; all else stays as it is. No two of them may overlap."""
-    parts, position = [], 0
-    for span, text in sorted(edits, key=lambda edit: edit.span.start):
+def edited(source: Source, edits: Iterable[Edit], start: int = 0, end: int | None = None) -> str:
+    """The text of a source, or a part of it, with edits made; all else stays as it is. No two of them may overlap."""
+    parts, position = [], start
+    for span, text in sorted(edits, key=lambda edit: edit.span[1:3]):
         assert position <= span.start
         parts += [source.text[position : span.start], text]
         position = span.end
-    return "".join([*parts, source.text[position:]])
+    return "".join([*parts, source.text[position:end]])

@@ -15,8 +15,8 @@ from cspdet.cfg.source import Source, Span
 from cspdet.text import brief
 
 # Exactly the four characters that Darknet's `strip` removes; a no-break space, say, stays and spoils the number behind it.
-_BLANK = " \t\r\n"
-_BLANKS = str.maketrans("", "", _BLANK)
+BLANK = " \t\r\n"
+_BLANKS = str.maketrans("", "", BLANK)
 
 
 class Entry(NamedTuple):
@@ -122,8 +122,8 @@ class _Reader(Findings):
         if bare[0] in "#;":
             return "comment"
         # The line without the blanks around it; those within it stay, so that places are right.
-        start += len(raw) - len(raw.lstrip(_BLANK))
-        line = Span(self.source, start, start + len(raw.strip(_BLANK)))
+        start += len(raw) - len(raw.lstrip(BLANK))
+        line = Span(self.source, start, start + len(raw.strip(BLANK)))
         if bare[0] == "[":
             self.read_header(line, bare)
             return "header"
@@ -162,9 +162,9 @@ class _Reader(Findings):
         key_text, rest = text.split("=", 1)
         marks = [rest.index(mark) for mark in "#;" if mark in rest]
         value_text = rest[: min(marks)] if marks else rest
-        value_start = line.start + len(key_text) + 1 + len(value_text) - len(value_text.lstrip(_BLANK))
-        value = Span(self.source, value_start, value_start + len(value_text.strip(_BLANK)))
-        key = Span(self.source, line.start, line.start + len(key_text.rstrip(_BLANK)))
+        value_start = line.start + len(key_text) + 1 + len(value_text) - len(value_text.lstrip(BLANK))
+        value = Span(self.source, value_start, value_start + len(value_text.strip(BLANK)))
+        key = Span(self.source, line.start, line.start + len(key_text.rstrip(BLANK)))
         key_name = key_text.translate(_BLANKS)
         if not key_name:
             self.report("warning", "missing-key", "no option before the `=`", line, "Darknet ignores the line")

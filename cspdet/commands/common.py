@@ -65,14 +65,20 @@ def read_cfg(name: str, arguments: Namespace) -> Source:
     Raises:
         UsageError: there is none.
     """
-    if name == "-":
-        data = sys.stdin.buffer.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise UsageError(f"more than {LARGEST:,} bytes came in, so it is not a cfg", "is it another kind of file?")
-        source = Source.decode("<stdin>", data)
-    else:
-        source = Source.read(find(name).cfg)
+    source = standard_input() if name == "-" else Source.read(find(name).cfg)
     return source.set(settings_of(arguments))
+
+
+def standard_input() -> Source:
+    """The cfg that comes in by standard input.
+
+    Raises:
+        UsageError: it is far too large.
+    """
+    data = sys.stdin.buffer.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise UsageError(f"more than {LARGEST:,} bytes came in, so it is not a cfg", "is it another kind of file?")
+    return Source.decode("<stdin>", data)
 
 
 def graph_or_diagnostics(source: Source, dialect: Dialect, **size: int | None) -> Graph | None:
