@@ -7,12 +7,13 @@ from typing import Any
 
 from cspdet.cfg.diagnostic import Findings, Label, Severity
 from cspdet.cfg.dialect import DIALECTS, Dialect
-from cspdet.cfg.source import Span
-from cspdet.cfg.syntax import Entry, Section
+from cspdet.cfg.source import Edit, Span
+from cspdet.cfg.syntax import BLANK, Entry, Section
+from cspdet.graph import setting
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import REQUIRED, Layer, Option, Problem
 from cspdet.layers.option import OWN, shown
-from cspdet.text import brief, nearest
+from cspdet.text import brief, nearest, slip
 
 # What a strict reader takes for a number (`darknet_cfg.cpp`).
 _PLAIN_NUMBERS = re.compile(r"[-.,0-9]*")
@@ -73,7 +74,11 @@ class _Binder:
             problems = [*self.strictly(entry, option, problems)]
         place = _value_span(entry)
         for problem in problems:
-            self.report(problem.severity, problem.code, problem.message, place, problem.consequence, problem.help)
+            edits = [setting(self.section, option, text, self.dialect) for option, text in problem.cures]
+            if problem.code in ("comment-in-word", "comma-in-comment") and entry.value:
+                edits += _comment_above(entry)
+            consequence = problem.consequence
+            self.report(problem.severity, problem.code, problem.message, place, consequence, problem.help, edits=tuple(edits))
         return value, problems
 
     def strictly(self, entry: Entry, option: Option, problems: list[Problem]) -> list[Problem]:
@@ -92,6 +97,7 @@ class _Binder:
             label = f"{self.dialect.title} refuses the file" if self.dialect.strict else ""
             if not label and kept.value != entry.value:
                 label = f"{self.dialect.title} reads {brief(kept.value)} and ignores this one"
+            changes_nothing = kept.value == entry.value and entry.comment in ("", kept.comment)
             times = "twice" if len(entries) == 2 else f"{len(entries)} times"
             self.report(
                 self.severity,
@@ -101,6 +107,7 @@ class _Binder:
                 label,
                 "remove one of them; hank-ai's Darknet refuses the file, the PyTorch forks take the last",
                 () if self.dialect.strict else (Label(kept.key_span, "this one counts"),),
+                (Edit(_line(entry), ""),) if changes_nothing else (),
             )
 
     def report_foreign(self, entry: Entry, option: Option) -> None:
@@ -123,8 +130,26 @@ class _Binder:
         cures = [f"`{key}` is an option of `[{home}]`"] if home else []
         cures += [f"did you mean `{near}`?"] if near else []
         message = f"`{self.title}` has no option `{brief(key)}`"
-        self.report(self.severity, "unknown-option", message, entry.key_span, label, "; ".join(cures))
+        certain = near and near not in entries and not home and near == slip(key, self.kind.options)
+        edits = (Edit(entry.key_span, near),) if certain and near and self.could_be(entry, self.kind.options[near]) else ()
+        self.report(self.severity, "unknown-option", message, entry.key_span, label, "; ".join(cures), edits=edits)
+
+    def could_be(self, entry: Entry, option: Option) -> bool:
+        """Whether the value could be that of an option."""
+        return not self.foreign(option) and all(each.severity != "error" for each in option.parse(entry.value)[1])
 
 
 def _value_span(entry: Entry) -> Span:
     return entry.value_span if entry.value_span.start < entry.value_span.end else entry.key_span
+
+
+def _line(entry: Entry) -> Span:
+    """The whole line of an entry."""
+    return entry.key_span.source.line_at(entry.key_span.start)._replace(through=entry.key_span.through)
+
+
+def _comment_above(entry: Entry) -> list[Edit]:
+    """The comment behind a value, on a line of its own above."""
+    line, behind = _line(entry), entry.value_span.rest
+    above = line._replace(end=line.start)
+    return [Edit(above, f"{behind.text.strip(BLANK)}{line.source.line_end}"), Edit(behind, "")]

@@ -8,10 +8,10 @@ from cspdet.binding import bind
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label, Severity
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.cfg.expand import Expansion, expand
-from cspdet.cfg.source import Source, Span
+from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Section, parse
 from cspdet.errors import UsageError
-from cspdet.graph import Graph, Node, place
+from cspdet.graph import Graph, Node, place, setting
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import Layer, Problem, Shape, attribute
 from cspdet.layers.head import Head
@@ -19,7 +19,7 @@ from cspdet.layers.net import Net
 from cspdet.layers.option import LARGEST_SIDE
 from cspdet.layers.route import Route
 from cspdet.layers.tree import WithTree
-from cspdet.text import brief, nearest
+from cspdet.text import brief, nearest, slip
 
 # Darknet counts in 32 bits. These bounds lie below that, so that whatever passes can also be allocated on ordinary machines.
 LARGEST_OUTPUT = 2**29
@@ -87,7 +87,8 @@ class _Builder(Findings):
             if 0 <= index < len(self.sections)
         )
         span = self.place(section, problem.option)
-        self.report(problem.severity, problem.code, problem.message, span, problem.consequence, problem.help, others)
+        edits = tuple(setting(section, option, text, self.dialect) for option, text in problem.cures)
+        self.report(problem.severity, problem.code, problem.message, span, problem.consequence, problem.help, others, edits)
 
     # -- sections -----------------------------------------------------------------------------------------------------
 
@@ -205,12 +206,16 @@ class _Builder(Findings):
         return list(layer.check(*inputs))
 
     def report_unknown_section(self, section: Section) -> None:
-        near = nearest(section.name, [*BY_NAME, *self.expansion.blocks])
+        known = [*BY_NAME, *self.expansion.blocks]
+        near = nearest(section.name, known)
         cure = f"did you mean `[{near}]`?" if near else "`cspdet layers` lists all sections"
         if near and near.lower() == section.name.lower():
             cure += " names are case-sensitive"
         message = f"there is no section `[{brief(section.name)}]`"
-        self.report("error", "unknown-section", message, section.name_span, "Darknet does not know it and crashes", cure)
+        consequence = "Darknet does not know it and crashes"
+        certain = near and near == slip(section.name_span.text.strip(), known)
+        edits = (Edit(section.name_span, near),) if near and certain else ()
+        self.report("error", "unknown-section", message, section.name_span, consequence, cure, edits=edits)
 
     def report_foreign_section(self, kind: type[Layer], section: Section) -> None:
         homes = [DIALECTS[name].title if name in DIALECTS else name for name in kind.known_to]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cspdet.cfg.diagnostic import Label
 from cspdet.cfg.dialect import Dialect
-from cspdet.cfg.source import Source, Span
+from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Section
 from cspdet.layers.base import Array, Layer, Shape
 from cspdet.layers.net import Net
@@ -38,6 +38,10 @@ class Node:
     def place(self, option: str) -> Span:
         """Where an option was written, or the section's name where it was not."""
         return place(self.section, option, self.layer.dialect)
+
+    def setting(self, option: str, text: str) -> Edit:
+        """The edit that gives an option another text."""
+        return setting(self.section, option, text, self.layer.dialect)
 
     def labels(self, *options: tuple[str, str]) -> Iterator[Label]:
         """Labels on options, given with what to say there, where they are written."""
@@ -154,3 +158,13 @@ def place(section: Section, option: str, dialect: Dialect) -> Span:
         return section.name_span
     entry = found[0 if dialect.duplicates == "first" else -1]
     return entry.value_span if entry.value_span.start < entry.value_span.end else entry.key_span
+
+
+def setting(section: Section, option: str, text: str, dialect: Dialect) -> Edit:
+    """The edit that gives an option another text: where the one is written that counts, or else on a line of its own."""
+    written = [entry for entry in section.entries if entry.key == option]
+    if written:
+        return Edit(written[0 if dialect.duplicates == "first" else -1].value_span, text)
+    last = section.entries[-1].value_span if section.entries else section.name_span
+    end = last.rest.end
+    return Edit(Span(last.source, end, end, last.through), f"{last.source.line_end}{option}={text}")

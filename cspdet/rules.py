@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from cspdet.build import build
 from cspdet.cfg.diagnostic import Diagnostic, Label, Severity, in_order
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
-from cspdet.cfg.source import Source
+from cspdet.cfg.source import Edit, Source
 from cspdet.errors import CfgError, UsageError
 from cspdet.graph import LARGEST_STRIDE, Graph, Node
 from cspdet.layers.block import width_by_height
@@ -56,6 +56,7 @@ def head_filters(graph: Graph) -> Iterator[Diagnostic]:
             )
         )
         place, cure = Label(node.section.name_span, "Darknet stops here"), f"it must read {needed}: {head.formula()}"
+        edits: tuple[Edit, ...] = ()
         # A layer before that says how much it puts out, in units of the pixels of its map.
         option = before and next((name for name in ("filters", "output") if name in before.layer.options), None)
         pixels = x.height * x.width if numbers else 1
@@ -63,7 +64,15 @@ def head_filters(graph: Graph) -> Iterator[Diagnostic]:
             divided = f" / ({x.width} × {x.height})" if pixels > 1 else ""
             cure = f"set `{option}={needed // pixels}`: {head.formula()}{divided}"
             place = next(before.labels((option, f"layer {before.index} makes {there // pixels}")), place)
-        yield Diagnostic("error", "head-filters", message, place, others, cure)
+            edits = (before.setting(option, str(needed // pixels)),) if _classes_are_meant(graph) else ()
+        yield Diagnostic("error", "head-filters", message, place, others, cure, edits)
+
+
+def _classes_are_meant(graph: Graph) -> bool:
+    """Whether all heads say and agree how many classes there are, and have no option that might be another's misspelling."""
+    heads = [(node, node.layer) for node in graph.nodes if isinstance(node.layer, Head)]
+    alike = len({head.classes for _, head in heads}) == 1 and all("classes" in head.given for _, head in heads)
+    return alike and all(entry.key in head.options for node, head in heads for entry in node.section.entries)
 
 
 def shared_weights(graph: Graph) -> Iterator[Diagnostic]:
@@ -90,7 +99,9 @@ def shared_weights(graph: Graph) -> Iterator[Diagnostic]:
             continue
         if owner.shares is not None:
             message = f"layer {owner.index} has no weights of its own: it uses those of layer {owner.shares}"
-            yield Diagnostic("error", "shared-weights", message, Label(span), (), f"write `share_index={owner.shares}`")
+            cure = f"write `share_index={owner.shares}`"
+            edits = (node.setting("share_index", str(owner.shares)),)
+            yield Diagnostic("error", "shared-weights", message, Label(span), (), cure, edits)
             continue
         form = next((name for name in ("rep", "implicit") if getattr(owner.layer, name)), None)
         if form:

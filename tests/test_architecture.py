@@ -76,6 +76,7 @@ FRONT = [
     "errors",
     "text",
     "cli",
+    "rewrite.fixing",
     "rewrite.formatting",
     "commands.check",
     "commands.diff",

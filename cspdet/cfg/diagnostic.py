@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol
 
-from cspdet.cfg.source import Span
+from cspdet.cfg.source import Edit, Span
 from cspdet.text import counted, printable
 
 # An error stops the cfg from running. A warning lets it run, but as Darknet does and not as it reads. A note only informs.
@@ -28,7 +28,10 @@ class Label(NamedTuple):
 
 
 class Diagnostic(NamedTuple):
-    """One finding. `label` is the place; `others` are further places that explain it; `help` holds the cure."""
+    """One finding. `label` is the place; `others` are further places that explain it; `help` holds the cure.
+
+    `edits` make the text as `help` says, all of them together, where it is certain that this was meant.
+    """
 
     severity: Severity
     code: str
@@ -36,11 +39,14 @@ class Diagnostic(NamedTuple):
     label: Label
     others: tuple[Label, ...] = ()
     help: str = ""
+    edits: tuple[Edit, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for `--json`; lines and columns count from 1."""
         found = {"severity": self.severity, "code": self.code, "message": self.message}
-        return {**found, **_label_to_json(self.label), "help": self.help, "others": [*map(_label_to_json, self.others)]}
+        edits = [{**_span_to_json(span), "text": text} for span, text in self.edits]
+        others = [*map(_label_to_json, self.others)]
+        return {**found, **_label_to_json(self.label), "help": self.help, "others": others, "edits": edits}
 
 
 class Graded(Protocol):
@@ -67,14 +73,18 @@ class Findings:
         label: str = "",
         help: str = "",  # noqa: A002 - as the field is called
         others: tuple[Label, ...] = (),
+        edits: tuple[Edit, ...] = (),
     ) -> None:
         """Add one."""
-        self.diagnostics.append(Diagnostic(severity, code, message, Label(span, label), others, help))
+        self.diagnostics.append(Diagnostic(severity, code, message, Label(span, label), others, help, edits))
         self.errors += severity == "error"
 
 
 def _label_to_json(label: Label) -> dict[str, Any]:
-    span = label.span
+    return {**_span_to_json(label.span), "label": label.text}
+
+
+def _span_to_json(span: Span) -> dict[str, Any]:
     line, column = span.source.place(span.start)
     end_line, end_column = span.source.place(span.end)
     return {
@@ -83,7 +93,6 @@ def _label_to_json(label: Label) -> dict[str, Any]:
         "column": column,
         "end_line": end_line,
         "end_column": end_column,
-        "label": label.text,
         **({"through": [*map(str, span.through)]} if span.through else {}),
     }
 

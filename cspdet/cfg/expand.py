@@ -14,10 +14,10 @@ from typing import NamedTuple
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label
 from cspdet.cfg.dialect import Dialect
 from cspdet.cfg.expression import NAME, ExpressionError, interpolate, number_of
-from cspdet.cfg.source import Source, Span
+from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Document, Entry, Section, parse
 from cspdet.errors import UsageError
-from cspdet.text import brief, nearest
+from cspdet.text import brief, nearest, slip
 
 # What one file may become; and how many uses of blocks may be in it, as there are blocks without sections.
 LARGEST = 20_000
@@ -336,7 +336,9 @@ class _Expander(Findings):
                 known = "it has " + ", ".join(f"`{each}`" for each in block.parameters) if block.parameters else "it has none"
                 message = f"the block `[{block.name}]` has no parameter `{brief(key)}`"
                 span = _through(entry.key_span, scope.through)
-                self.report("error", "unknown-option", message, span, "", f"did you mean `{near}`?" if near else known)
+                edits = (Edit(span, near),) if near and near not in given and near == slip(key, block.parameters) else ()
+                cure = f"did you mean `{near}`?" if near else known
+                self.report("error", "unknown-option", message, span, "", cure, edits=edits)
         values: dict[str, str] = {}
         # A default may use the parameters before it, and what is defined for the whole file.
         defaults = _Scope({}, through=through)

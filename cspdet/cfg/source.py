@@ -65,13 +65,15 @@ class Source:
 
     def set(self, settings: Mapping[str, str]) -> Source:
         """The same text with other values for variables."""
-        source = Source(self.path, self.text, self.encoding, self.mark)
+        source = self.rewritten(self.text)
         source.settings = settings
         return source
 
-    def replaced(self, text: str) -> Source:
-        """Another text in the place of this one, to be encoded alike."""
-        return Source(self.path, text, self.encoding, self.mark)
+    def rewritten(self, text: str) -> Source:
+        """The same file with another text."""
+        source = Source(self.path, text, self.encoding, self.mark)
+        source.settings = self.settings
+        return source
 
     def encode(self, text: str) -> bytes:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
@@ -159,6 +161,12 @@ class Span(NamedTuple):
     def column(self) -> int:
         """The column it starts in, from 1."""
         return self.source.place(self.start)[1]
+
+    @property
+    def rest(self) -> Span:
+        """What stands behind it on its line, without the line's end."""
+        line = self.source.line_at(self.start)
+        return Span(self.source, self.end, line.start + len(line.text.rstrip("\r\n")), self.through)
 
     def __str__(self) -> str:
         line, column = self.source.place(self.start)

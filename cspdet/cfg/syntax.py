@@ -7,16 +7,21 @@ split at its first `=`.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 from cspdet.cfg.diagnostic import Diagnostic, Findings
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
-from cspdet.cfg.source import Source, Span
+from cspdet.cfg.source import Edit, Source, Span
 from cspdet.text import brief
 
 # Exactly the four characters that Darknet's `strip` removes; a no-break space, say, stays and spoils the number behind it.
 BLANK = " \t\r\n"
 _BLANKS = str.maketrans("", "", BLANK)
+
+# What looks like a name of a section or an option; and like an option with its value, set with a colon. Prose has more words.
+_WORD = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+_WITH_COLON = re.compile(r"[A-Za-z]\w*\s*(:)\s*[-+.\w]+(?:\s*,\s*[-+.\w]+)*", re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -132,7 +137,8 @@ class _Reader(Findings):
     def read_header(self, line: Span, bare: str) -> None:
         if "]" not in bare:
             message, cure = "the section's name has no closing `]`", f"write `{brief(bare)}]`"
-            self.report("error", "unclosed-section", message, line, "", cure)
+            edits = (Edit(Span(self.source, line.end, line.end), "]"),) if _WORD.fullmatch(line.text[1:].strip(BLANK)) else ()
+            self.report("error", "unclosed-section", message, line, "", cure, edits=edits)
             self.sections.append((bare[1:], Span(self.source, line.start + 1, line.end), []))
             return
         closing = line.start + line.text.index("]")
@@ -142,12 +148,16 @@ class _Reader(Findings):
         if behind and not (behind[0] in "#;" and self.dialect.comments):
             rest = Span(self.source, closing + 1, line.end)
             label = f"Darknet reads `{brief(bare)}` as the name and knows no such section"
+            below = (Edit(rest, f"{self.source.line_end}{rest.text.strip(BLANK)}"),)
             if behind[0] in "#;":
                 message = f"a comment on the line of `[{brief(name)}]`"
-                self.report("warning", "section-comment", message, rest, label, "put the comment on a line of its own")
+                cure = "put the comment on a line of its own"
+                self.report("warning", "section-comment", message, rest, label, cure, edits=below)
             else:
                 message = f"`{brief(behind)}` follows `[{brief(name)}]`"
-                self.report("error", "section-trailer", message, rest, label, "put it on a line of its own")
+                key, equals, _ = rest.text.partition("=")
+                edits = below if equals and _WORD.fullmatch(key.strip(BLANK)) else ()
+                self.report("error", "section-trailer", message, rest, label, "put it on a line of its own", edits=edits)
         self.sections.append((name, span, []))
 
     def read_entry(self, line: Span) -> Literal["entry", "other"]:
@@ -181,10 +191,13 @@ class _Reader(Findings):
 
     def report_no_equals(self, line: Span) -> None:
         key, colon, value = (part.translate(_BLANKS) for part in line.text.partition(":"))
+        edits: tuple[Edit, ...] = ()
         if colon and key and value:
             message, cure = f"`{brief(key)}` is set with a colon", f"write `{brief(key)}={brief(value)}`"
+            if found := _WITH_COLON.fullmatch(line.text):
+                edits = (Edit(Span(self.source, line.start + found.start(1), line.start + found.end(1)), "="),)
         else:
             word = brief(line.text.split(maxsplit=1)[0] if line.text.split() else line.text)
             message = f"`{word}` is neither a section, an option nor a comment"
             cure = f"write `{word}=…`, or `# {brief(line.text)}` for a comment"
-        self.report("warning", "missing-equals", message, line, "Darknet ignores the line", cure)
+        self.report("warning", "missing-equals", message, line, "Darknet ignores the line", cure, edits=edits)

@@ -61,7 +61,7 @@ def foreign(name: str, dialect: Dialect) -> Iterator[Problem]:
         severity: Severity = "warning"
         if dialect.strict:
             severity, consequence = "error", f"{dialect.title} stops here"
-        yield Problem("silu", "activation", message, cure, severity, consequence)
+        yield Problem("silu", "activation", message, cure, severity, consequence, cures=(("activation", here),))
     elif dialect.name == "pjreddie" and name not in PJREDDIE_ACTIVATIONS:
         consequence = "that program computes `relu`; here it is what the name says"
         message = f"pjreddie's Darknet does not know `{name}`"

@@ -52,7 +52,13 @@ class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
         """Darknet reads four numbers per box, whatever `coords` says."""
         if self.coords != 4:
             message = f"`coords={self.coords}`, but a box has four numbers"
-            yield Problem("detection-coords", "coords" if "coords" in self.given else None, message, "write `coords=4`")
+            yield Problem(
+                "detection-coords",
+                "coords" if "coords" in self.given else None,
+                message,
+                "write `coords=4`",
+                cures=(("coords", "4"),),
+            )
 
     def needed(self) -> int:
         """The length of the vector (`assert` in `make_detection_layer`)."""

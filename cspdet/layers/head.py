@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cspdet.layers.base import Layer, Shape
 from cspdet.layers.class_map import read_map
+from cspdet.layers.option import shown
 from cspdet.paths import file_near
 from cspdet.text import counted
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cspdet.boxes import Candidates
+
+
+def first_anchors(anchors: tuple[float, ...], number: int) -> tuple[tuple[str, str], ...]:
+    """The cure of having more anchors than are used: the first ones alone; nothing where rounding would change them."""
+    kept = anchors[: 2 * number]
+    return (("anchors", shown(kept)),) if all(float(shown(each)) == each for each in kept) else ()
 
 
 class Head(Layer):

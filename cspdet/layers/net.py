@@ -142,6 +142,7 @@ class Net(Layer, names=("net", "network"), common=False):
                 cure,
                 "warning",
                 "Darknet keeps the learning rate constant",
+                cures=(("policy", "sigmoid"),),
             )
         if self.policy == "steps":
             yield from self._check_steps()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cspdet.cfg.diagnostic import Severity
 from cspdet.cfg.number import LARGEST_INTEGER, atof, atoi
-from cspdet.text import brief, counted, nearest
+from cspdet.text import brief, counted, nearest, slip
 
 # Limits far beyond any real network, so that a slip of the finger is refused before anything is computed or allocated.
 LARGEST_SIDE = 65_536
@@ -21,7 +21,8 @@ _LONGEST_LIST = 10_000
 class Problem(NamedTuple):
     """What a layer finds wrong with itself: it names the option; the graph knows where that was written.
 
-    `others` are (layer index, option or None for the section's name, what to say there).
+    `others` are (layer index, option or None for the section's name, what to say there). `cures` are options and the texts that
+    they should have, where that is certain.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Problem(NamedTuple):
     severity: Severity = "error"
     consequence: str = ""
     others: tuple[tuple[int, str | None, str], ...] = ()
+    cures: tuple[tuple[str, str], ...] = ()
 
 
 class Sources(tuple[int, ...]):
@@ -189,7 +191,7 @@ def _integer(option: Option, text: str, comment: str) -> tuple[int, list[Problem
 def _boolean(option: Option, text: str, comment: str) -> tuple[bool, list[Problem]]:
     value, problems = _integer(option, text, comment)
     if problems and text.lower() in ("true", "yes", "on"):
-        problems = [problems[0]._replace(help=f"write `{option.name}=1`")]
+        problems = [problems[0]._replace(help=f"write `{option.name}=1`", cures=((option.name, "1"),))]
     return bool(value), problems
 
 
@@ -212,14 +214,14 @@ def _word(option: Option, text: str, comment: str) -> tuple[str, list[Problem]]:
         return (option.fallback or text) if option.choices else text + comment, [found]
     if not option.choices or text in option.choices:
         return text, []
-
     near = nearest(text, option.choices)
+    cures = ((option.name, near),) if near and near == slip(text, option.choices) else ()
     cure = f"did you mean `{near}`?" if near else "one of: " + ", ".join(option.choices)
     message = f"`{option.name}` cannot be `{brief(text)}`"
     if option.fallback is None:
-        return text, [Problem("unknown-word", option.name, message, cure)]
+        return text, [Problem("unknown-word", option.name, message, cure, cures=cures)]
     consequence = f"Darknet uses `{option.fallback}` instead"
-    return option.fallback, [Problem("unknown-word", option.name, message, cure, "warning", consequence)]
+    return option.fallback, [Problem("unknown-word", option.name, message, cure, "warning", consequence, cures=cures)]
 
 
 def _list(option: Option, text: str, comment: str, single: Any) -> tuple[tuple[Any, ...], list[Problem]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Problem, Shape, option
-from cspdet.layers.head import Head
+from cspdet.layers.head import Head, first_anchors
 from cspdet.layers.softmax import check_tree, tree_softmax
 from cspdet.layers.tree import WithTree
 from cspdet.layers.yolo import LARGEST_ANCHORS, LARGEST_CLASSES
@@ -62,16 +62,20 @@ class Region(WithTree, Head, names=("region",), known_to=("alexeyab", "pjreddie"
         """`anchors` and `num` must agree, and a tree with the classes."""
         if len(self.anchors) != 2 * self.num:
             message = f"`anchors` has {len(self.anchors)} numbers for `num={self.num}`: two for each are needed"
-            consequence = (
-                "Darknet makes the missing ones half a cell" if len(self.anchors) < 2 * self.num else "Darknet ignores the rest"
-            )
+            consequence, cure = "Darknet makes the missing ones half a cell", "give one width and height for each"
+            cures: tuple[tuple[str, str], ...] = ()
+            if len(self.anchors) > 2 * self.num:
+                consequence = "Darknet ignores the rest"
+                if x.channels == self.needed():
+                    cure, cures = f"remove those behind the first {2 * self.num}", first_anchors(self.anchors, self.num)
             yield Problem(
                 "anchors-num",
                 "anchors" if self.anchors else "num",
                 message,
-                "give one width and height for each",
+                cure,
                 "warning",
                 consequence,
+                cures=cures,
             )
         yield from check_tree(self, self.classes)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from cspdet.layers.base import OneSource, Problem, Shape, option
-from cspdet.layers.head import Head
+from cspdet.layers.head import Head, first_anchors
 from cspdet.layers.option import NOT_PJREDDIE, OWN
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ class Yolo(Head, names=("yolo",)):
             listed = min(outside) >= 0 and max(outside) < len(self.anchors) // 2
             cure = f"set `num={len(self.anchors) // 2}`" if listed else f"use 0 to {self.num - 1}"
             consequence = "Darknet reads past the anchors" + ("; here, they are as listed" if listed else "")
-            yield Problem("mask-range", "mask", message, cure, "warning" if listed else "error", consequence)
+            num = (("num", str(len(self.anchors) // 2)),) if listed else ()
+            yield Problem("mask-range", "mask", message, cure, "warning" if listed else "error", consequence, cures=num)
         if len(set(self.used)) < len(self.used):
             yield Problem(
                 "mask-twice",
@@ -171,10 +172,14 @@ class Yolo(Head, names=("yolo",)):
             last = f"anchors {there} to {self.num - 1}" if there < self.num - 1 else f"anchor {there}"
             consequence = f"Darknet makes {last} half a pixel large"
             cure = f"set `num={there}`" if there else "add `anchors=…`"
+            # Without `mask`, `num` says how many channels there must be, too.
+            cures: tuple[tuple[str, str], ...] = (("num", str(there)),) if there and self.mask else ()
             if there > self.num:
                 consequence = f"Darknet uses only the first {self.num}"
+                if not self.mask and x.channels == self.needed():
+                    cure, cures = f"remove those behind the first {self.num}", first_anchors(self.anchors, self.num)
             elif there and max(self.used, default=0) >= there:
-                cure = "add the missing anchors: `mask` asks for them"
+                cure, cures = "add the missing anchors: `mask` asks for them", ()
             yield Problem(
                 "anchors-num",
                 "anchors" if self.anchors else "num",
@@ -182,6 +187,7 @@ class Yolo(Head, names=("yolo",)):
                 cure,
                 "warning",
                 consequence,
+                cures=cures,
             )
         if self.neighbours in (2, 4):
             message = f"`neighbours={self.neighbours}`: cells left and right, above and below a truth go together"

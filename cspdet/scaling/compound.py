@@ -84,7 +84,7 @@ def _remaining(width: Fraction, growth: Fraction) -> Fraction:
 
 def _again(graph: Graph, text: str) -> Graph:
     """The graph of a new text."""
-    found, diagnostics = examine(graph.source.replaced(text), graph.dialect)
+    found, diagnostics = examine(graph.source.rewritten(text), graph.dialect)
     if found is None:
         first = next(each for each in diagnostics if each.severity == "error")
         message = f"`{graph.source.path}` cannot be scaled so: {first.message}, in line {first.label.span.line} of the result"

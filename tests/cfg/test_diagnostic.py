@@ -200,6 +200,7 @@ def test_json() -> None:
             {"file": "net.cfg", "line": 12, "column": 6, "end_line": 12, "end_column": 11, "label": "3 anchors"},
             {"file": "net.cfg", "line": 11, "column": 9, "end_line": 11, "end_column": 10, "label": "2 classes"},
         ],
+        "edits": [{"file": "net.cfg", "line": 7, "column": 9, "end_line": 7, "end_column": 12, "text": "21"}],
     }
 
 

@@ -217,3 +217,103 @@ def test_checking_imports_none_of_the_heavy_packages() -> None:
     found = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout.splitlines()[-1] == "code 0 imported argparse"
     assert found.stderr == ""
+
+
+# -- --fix ------------------------------------------------------------------------------------------------------------
+
+
+def test_fix(run: Run, write: Write) -> None:
+    path = write("net.cfg", CLEAN.replace("activation=linear", "activation=silu") + "filters=4\nbogus=1\n")
+    code, out, err = run("check", "--fix", path)
+    assert (code, err) == (1, "")
+    assert path.read_text() == CLEAN.replace("activation=linear", "activation=swish") + "bogus=1\n"
+    assert out.splitlines() == [
+        f"{path}:8:12: fixed[silu]: `silu` becomes `swish`",
+        f"{path}:9:1: fixed[duplicate-option]: `filters=4` is removed",
+        "",
+        "warning[unknown-option]: `[convolutional]` has no option `bogus`",
+        f" --> {path}:9:1",
+        "  |",
+        "9 | bogus=1",
+        "  | ^^^^^ AlexeyAB's Darknet ignores it",
+        "",
+        f"{path}: 2 fixed; 1 warning; 2 layers, 0.000 BFLOPs, 16 parameters",
+    ]
+    before = path.stat()
+    assert run("check", "--fix", path)[1].splitlines()[-1].startswith(f"{path}: 0 fixed; 1 warning;")
+    assert path.stat().st_ino == before.st_ino
+
+
+def test_fix_that_leaves_nothing(run: Run, write: Write) -> None:
+    text = CLEAN.replace("filters=4", "fliters=4")
+    path, other = write("net.cfg", text), write("other.cfg", CLEAN)
+    code, out, _ = run("check", "--fix", path, other)
+    assert code == 0
+    assert out.splitlines() == [
+        f"{path}:7:1: fixed[unknown-option]: `fliters` becomes `filters`",
+        "",
+        f"{path}: 1 fixed; no problems; 2 layers, 0.000 BFLOPs, 16 parameters",
+        f"{other}: 0 fixed; no problems; 2 layers, 0.000 BFLOPs, 16 parameters",
+    ]
+
+
+def test_fix_that_would_do_harm(run: Run, write: Write) -> None:
+    text = CLEAN.replace("[convolutional]", "[convolutinal]\nsize=0")
+    path = write("net.cfg", text)
+    code, out, _ = run("check", "--fix", path)
+    assert code == 1
+    assert path.read_text() == text
+    assert out.splitlines()[-2:] == [
+        f"{path}: 0 fixed; 1 error",
+        "  nothing is fixed, as it would bring 1 error, first in line 7: `size` is 0; at least 1 is needed",
+    ]
+
+
+def test_fix_leaves_what_is_not_the_files_own(run: Run, write: Write) -> None:
+    text = "[define]\nword=silu\n" + CLEAN.replace("activation=linear", "activation=$word")
+    path = write("net.cfg", text)
+    code, out, _ = run("check", "--fix", path)
+    assert code == 1
+    assert path.read_text() == text
+    assert out.splitlines()[-1] == "  1 cure left to you: in a block, a variable or another file"
+
+
+def test_fix_from_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, CLEAN.replace("filters=4", "fliters=4 # é").encode())
+    code, out, err = run("check", "--fix", "-")
+    assert (code, out) == (0, CLEAN.replace("filters=4", "filters=4 # é"))
+    assert "<stdin>: 1 fixed; no problems" in err
+    give(monkeypatch, b"")
+    code, out, err = run("check", "--fix", "--json", "-")
+    assert (code, out) == (2, "")
+    assert "both write to standard output" in err
+
+
+def test_fix_as_json(run: Run, write: Write) -> None:
+    path = write("net.cfg", CLEAN.replace("[dropout]", "[dropout] # x") + "filter=4\n")
+    code, out, _ = run("check", "--fix", "--json", path)
+    found = json.loads(out)
+    assert code == 1
+    assert found["fixed"] == [
+        {
+            "file": str(path),
+            "code": "section-comment",
+            "message": "a comment on the line of `[dropout]`",
+            "changes": [{"line": 6, "column": 1, "old": " # x", "new": "\n# x"}],
+        }
+    ]
+    assert [(each["code"], each["edits"]) for each in found["diagnostics"]] == [("unknown-option", [])]
+
+
+def test_edits_in_json(run: Run, write: Write) -> None:
+    path = write("net.cfg", CLEAN.replace("filters=4", "filter=4"))
+    (found,) = json.loads(run("check", "--json", path)[1])["diagnostics"]
+    assert found["edits"] == [
+        {"file": str(path), "line": 7, "column": 1, "end_line": 7, "end_column": 7, "text": "filters"}
+    ]  # fmt: skip
+
+
+def test_models_are_not_fixed(run: Run) -> None:
+    code, _, err = run("check", "--fix", "yolov4-tiny")
+    assert code == 2
+    assert "`yolov4-tiny` is a model of cspdet's, which stays as it is" in err
