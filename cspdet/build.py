@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cspdet.binding import bind
@@ -56,6 +57,13 @@ def build(
     builder = _Builder(expansion, dialect, size)
     graph = builder.build()
     return graph, (*diagnostics, *found, *builder.diagnostics)
+
+
+def net_of(sections: Sequence[Section]) -> Section | None:
+    """The section about the input; all others are layers. It is the first, or else the first that has its name."""
+    if sections and sections[0].name.lower() in Net.names:
+        return sections[0]
+    return next((section for section in sections if section.name in Net.names), None)
 
 
 class _Builder(Findings):
@@ -119,13 +127,11 @@ class _Builder(Findings):
 
     def find_net(self, sections: tuple[Section, ...]) -> Section | None:
         """The section about the input, which must be the first."""
-        first = sections[0]
-        if first.name in Net.names:
+        first, later = sections[0], net_of(sections)
+        if later is first:
+            if first.name not in Net.names:
+                self.report_unknown_section(first)
             return first
-        if first.name.lower() in Net.names:
-            self.report_unknown_section(first)
-            return first
-        later = next((section for section in sections if section.name in Net.names), None)
         message = "the first section must be `[net]`"
         if later:
             others = (Label(later.name_span, "here it is"),)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "explain": "explain the code of a diagnostic",
     "diff": "say in what two networks differ",
     "format": "lay out cfg files alike",
+    "edit": "put layers in, take them out, move and rename them",
     "expand": "write a cfg as plain Darknet text",
     "lsp": "serve editors: diagnostics, help, completion (language server)",
     "scale": "make a network deeper or wider",
@@ -39,7 +40,7 @@ COMMANDS: dict[str, str] = {
 
 # What fingers know from Darknet and ultralytics.
 _ALIASES = {"predict": "detect", "test": "detect", "demo": "detect", "val": "map", "calc_anchors": "anchors"}
-_WITH_VERBS = ("weights", "data")
+_WITH_VERBS = ("weights", "data", "edit")
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
 
 _USAGE = "usage: cspdet COMMAND …"

@@ -66,6 +66,8 @@ class Expansion(NamedTuple):
     authored: bool
     # Whether expansion came to its end.
     complete: bool = True
+    # Of every plain section, the number of the section of the document itself that it came from.
+    origins: tuple[int, ...] = ()
 
 
 class _Stop(Exception):  # noqa: N818 - it is no error of the program
@@ -114,7 +116,7 @@ def expand(
         if settings:
             name = next(iter(settings))
             raise UsageError(f"`{document.source.path}` has no variable `{name}`", "variables are made in `[define]`")
-        return Expansion(document, {}, {}, {}, authored=False), ()
+        return Expansion(document, {}, {}, {}, authored=False, origins=tuple(range(len(document.sections)))), ()
     expander = _Expander(dialect, taken, inputs, settings)
     try:
         expander.run(document, ())
@@ -129,7 +131,8 @@ def expand(
         complete = False
     plain = document._replace(sections=tuple(expander.sections))
     variables = {name: Variable(value, expander.defined[name].key_span) for name, value in expander.variables.items()}
-    return Expansion(plain, expander.names, expander.blocks, variables, True, complete), tuple(expander.diagnostics)
+    found = Expansion(plain, expander.names, expander.blocks, variables, True, complete, tuple(expander.origins))
+    return found, tuple(expander.diagnostics)
 
 
 class _Expander(Findings):
@@ -137,6 +140,8 @@ class _Expander(Findings):
         super().__init__()
         self.dialect, self.taken, self.inputs, self.settings = dialect, taken, inputs, settings
         self.sections: list[Section] = []
+        self.origins: list[int] = []
+        self.origin = 0
         self.layers = 0
         self.uses = 0
         self.anonymous = 0
@@ -154,6 +159,8 @@ class _Expander(Findings):
         place, sections = 0, document.sections
         while place < len(sections):
             section = sections[place]
+            if not files:
+                self.origin = place
             place += 1
             if section.name == BLOCK:
                 place = self.block(sections, place - 1)
@@ -318,6 +325,7 @@ class _Expander(Findings):
                 entries.append(Entry(entry.key, text, entry.comment, *spans))
         span = _through(section.name_span, scope.through)
         self.sections.append(Section(section.name, span, tuple(entries), spoilt))
+        self.origins.append(self.origin)
         self.layers += section.name not in self.inputs
 
     def expand(self, block: Block, section: Section, scope: _Scope, name: str) -> None:

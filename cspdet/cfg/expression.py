@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from cspdet.text import brief, counted
@@ -100,6 +100,27 @@ def interpolate(text: str, lookup: Lookup) -> str:
             cure = "write `$name`, `$(…)`, or `$$` for a dollar sign"
             raise ExpressionError("bad-expression", "nothing that could be a value follows the `$`", place, place + 1, cure)
     return "".join([*parts, text[position:]])
+
+
+def variables(text: str) -> Iterator[tuple[int, int]]:
+    """Where a value names variables: start and end of each name. Of what is no good expression, what can be told."""
+    position = 0
+    while (place := text.find("$", position)) >= 0:
+        position = place + 1
+        if text.startswith("$", position):
+            position += 1
+        elif text.startswith("(", position):
+            depth = 0
+            while found := _WORD.match(text, position):
+                position, sign = found.end(), found[3]
+                depth += (sign == "(") - (sign == ")")
+                if found[2] and not text[position:].lstrip().startswith("("):
+                    yield found.span(2)
+                if depth == 0:
+                    break
+        elif found := NAME.match(text, position):
+            yield found.span()
+            position = found.end()
 
 
 def number_of(text: str) -> Number | None:

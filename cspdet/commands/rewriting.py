@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from difflib import unified_diff
+from difflib import SequenceMatcher
 from io import StringIO
 
 from cspdet.cfg.source import Source
@@ -14,6 +14,9 @@ from cspdet.files import replacing
 from cspdet.models import known
 from cspdet.paths import exists
 from cspdet.text import printable
+
+# Beyond this many lines, a good diff would take too long.
+_MANY = 10_000
 
 
 def read_own(name: str) -> Source:
@@ -61,7 +64,24 @@ def print_diff(source: Source, text: str) -> None:
 def _diff(source: Source, text: str) -> Iterator[str]:
     end = source.line_end[-1]
     before, after = ([*StringIO(each, newline=end)] for each in (source.text, text))
-    for row in unified_diff(before, after, source.path, source.path, lineterm=end):
-        yield row.removesuffix(end)
-        if not row.endswith(end):
-            yield "\\ No newline at end of file"
+    # Cfg text repeats itself; difflib would pass over the lines that do, and show most of the file as changed.
+    matcher = SequenceMatcher(None, before, after, autojunk=len(before) > _MANY)
+    groups = [*matcher.get_grouped_opcodes()]
+    if groups:
+        yield from (f"--- {source.path}", f"+++ {source.path}")
+    for group in groups:
+        (_, one, _, other, _), (_, _, one_end, _, other_end) = group[0], group[-1]
+        yield f"@@ -{_extent(one, one_end)} +{_extent(other, other_end)} @@"
+        for tag, start, stop, new_start, new_stop in group:
+            removed, added = before[start:stop], after[new_start:new_stop]
+            rows = [(" ", removed)] if tag == "equal" else [("-", removed), ("+", added)]
+            for sign, lines in rows:
+                for line in lines:
+                    yield sign + line.removesuffix(end)
+                    if not line.endswith(end):
+                        yield "\\ No newline at end of file"
+
+
+def _extent(start: int, stop: int) -> str:
+    """Lines as a diff counts them: from 1, and from the line before where there are none."""
+    return f"{start + 1}" if stop == start + 1 else f"{start + (stop > start)},{stop - start}"

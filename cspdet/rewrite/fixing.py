@@ -9,7 +9,7 @@ from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
 from cspdet.cfg.source import Edit, Source, Span, edited
 from cspdet.graph import Graph
-from cspdet.rewrite.verdict import Examined, worse
+from cspdet.rewrite.verdict import Examined, breaks, worse
 from cspdet.rules import RULES, examine
 from cspdet.text import brief
 
@@ -107,7 +107,8 @@ def fix(source: Source, dialect: Dialect = ALEXEYAB) -> Fixing:
         cures += [_cure(each, edits) for each in chosen]
         new = source.rewritten(text)
         current = Fixing(new, *examine(new, dialect))
-    fresh = worse(Examined(source, diagnostics), Examined(current.source, current.diagnostics))
+    found = worse(Examined(source, diagnostics), Examined(current.source, current.diagnostics))
+    fresh = tuple(filter(breaks, found))
     return first._replace(worse=fresh) if fresh else current._replace(cures=tuple(cures))
 
 

@@ -69,8 +69,7 @@ class Layout(NamedTuple):
     @property
     def text(self) -> str:
         """All of it."""
-        between = [*self.gaps, ""]
-        middle = (piece.text + gap for piece, gap in zip(self.pieces, between, strict=True))
+        middle = (piece.text + gap for piece, gap in zip(self.pieces, [*self.gaps, ""], strict=False))
         return "".join([self.head, *middle, self.tail])
 
     @property
@@ -82,26 +81,30 @@ class Layout(NamedTuple):
         """Without some pieces; of the gaps around them, the smaller one stays."""
         gaps = [*self.gaps[: max(first - 1, 0)], *self.gaps[last + 1 :]]
         if first > 0 and last + 1 < len(self.pieces):
-            gaps.insert(first - 1, min(self.gaps[first - 1], self.gaps[last], key=self.feeds))
+            gap = min(self.gaps[first - 1], self.gaps[last], key=self._feeds)
+            gaps.insert(first - 1, self._parting(self.pieces[first - 1], gap, self.pieces[last + 1]))
         return self._replace(pieces=(*self.pieces[:first], *self.pieces[last + 1 :]), gaps=tuple(gaps))
 
     def put(self, after: int, pieces: Sequence[Piece], gaps: Sequence[str] = ()) -> Layout:
         """With more pieces behind one of those that are there, and as far from their neighbours as these are."""
-        usual = self.gaps[after : after + 1] or self.gaps[-1:] or (2 * self.line_end,)
-        apart = max(usual[0], 2 * self.line_end, key=self.feeds)
-        before, behind = usual[0], usual[0]
-        # Where a comment would touch sections on both sides, a blank line says whose it is.
-        if _SWITCHED_OFF.match(pieces[0].text):
-            before = apart
-        if pieces[-1].text.splitlines()[-1].lstrip(BLANK)[:1] in ("#", ";"):
-            behind = apart
-        new = [before, *gaps] if after + 1 == len(self.pieces) else [before, *gaps, behind]
+        usual = (self.gaps[after : after + 1] or self.gaps[-1:] or (2 * self.line_end,))[0]
+        new = [self._parting(self.pieces[after], usual, pieces[0]), *gaps]
+        if after + 1 < len(self.pieces):
+            new.append(self._parting(pieces[-1], usual, self.pieces[after + 1]))
         return self._replace(
             pieces=(*self.pieces[: after + 1], *pieces, *self.pieces[after + 1 :]),
             gaps=(*self.gaps[:after], *new, *self.gaps[after + 1 :]),
         )
 
-    def feeds(self, gap: str) -> int:
+    def _parting(self, piece: Piece, gap: str, following: Piece) -> str:
+        """The gap, or a blank line where comments between the two would change sides without one."""
+        lines = reversed(piece.text.split(self.line_end[-1]))
+        last = [*takewhile(lambda line: line.lstrip(BLANK)[:1] in ("#", ";"), lines)]
+        if all(map(_SWITCHED_OFF.match, last)) and not _SWITCHED_OFF.match(following.text):
+            return gap
+        return max(gap, 2 * self.line_end, key=self._feeds)
+
+    def _feeds(self, gap: str) -> int:
         """How many lines a gap ends."""
         return gap.count(self.line_end[-1])
 

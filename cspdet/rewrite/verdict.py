@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from cspdet.cfg.diagnostic import Diagnostic
@@ -19,16 +19,23 @@ class Examined(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def worse(before: Examined, after: Examined, order: Sequence[int] | None = None) -> tuple[Diagnostic, ...]:
-    """What breaks the text after a change and did not before.
+def breaks(diagnostic: Diagnostic) -> bool:
+    """Whether it is no less than an error to most programs: of maps that do not meet, cspdet makes what some Darknet does."""
+    return diagnostic.severity == "error" or diagnostic.code in ("route-size", "shortcut-size")
 
-    An error is the same as before if its code is and it is about the same section. `order` has the number that each section of
-    the new text had in the old one, -1 for new ones; without it, they are the same sections.
+
+def worse(before: Examined, after: Examined, order: Sequence[int] | None = None) -> tuple[Diagnostic, ...]:
+    """The errors and warnings of a text after a change that it did not have before.
+
+    They are the same as before if their code is and they are about the same section. `order` has the number that each section
+    of the new text had in the old one, -1 for new ones; without it, they are the same sections.
     """
     old, new = _sections(before.source), _sections(after.source)
-    known = Counter((each.code, old(each)) for each in _breaking(before.diagnostics))
+    known = Counter((each.code, old(each)) for each in before.diagnostics)
     found = []
-    for each in _breaking(after.diagnostics):
+    for each in after.diagnostics:
+        if each.severity == "note":
+            continue
         place = new(each)
         if order is not None and isinstance(place, int) and place >= 0:
             place = order[place] if order[place] >= 0 else object()
@@ -37,11 +44,6 @@ def worse(before: Examined, after: Examined, order: Sequence[int] | None = None)
         else:
             found.append(each)
     return tuple(found)
-
-
-def _breaking(diagnostics: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
-    # Of maps that do not meet, cspdet makes what some Darknet does; to most, it is an error.
-    return (each for each in diagnostics if each.severity == "error" or each.code in ("route-size", "shortcut-size"))
 
 
 def _sections(source: Source) -> Callable[[Diagnostic], Hashable]:
