@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,6 +23,8 @@ _NAMING = {
     for name, kind in BY_NAME.items()
 }
 _ANY = {key: kind for layer in LAYERS for key, kind in _NAMING[layer.names[0]].items()} | {"from": "Sources"}
+
+_NUMBER = re.compile(r"[\v\f]*[-+]?(?:[ \t\r]*[0-9])+")
 
 
 class Reference(NamedTuple):
@@ -96,6 +99,12 @@ def outline(source: Source, dialect: Dialect) -> Outline:
     return Outline(source, document, expansion, net, layers, net_owner, owners)
 
 
+def _read(text: str) -> str:
+    """As much of a text as Darknet reads for a whole number; blanks within it count for nothing."""
+    found = _NUMBER.match(text)
+    return found.group() if found else ""
+
+
 def _items(entry: Entry, kind: str, dialect: Dialect) -> Iterator[tuple[str, Span | None, bool]]:
     """The numbers of an entry, where each stands, and whether it is named."""
     items, span = entry.value.split(","), entry.value_span
@@ -106,8 +115,7 @@ def _items(entry: Entry, kind: str, dialect: Dialect) -> Iterator[tuple[str, Spa
     start = span.start
     for item, text in zip(items, written, strict=True):
         first = start + len(text) - len(text.lstrip(BLANK))
-        last = max(first, start + len(text.rstrip(BLANK)))
-        yield item, span._replace(start=first, end=last), "@" in text
+        yield item, span._replace(start=first, end=first + len(_read(text.lstrip(BLANK)))), "@" in text
         if kind == "OneSource":
             return
         start += len(text) + 1

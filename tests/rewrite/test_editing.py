@@ -114,6 +114,8 @@ def test_move() -> None:
         ("shift_channels", "from=1", "from=2"),
         ("shortcut", "from=1,0 # as before", "from=2,1 # as before"),
         ("shortcut", "from=\t1", "from=\t2"),
+        ("shortcut", "from=1.5,0x, 0 0 1", "from=2.5,1x, 2"),
+        ("shortcut", "from=x,,1", "from=1x,1,2"),
         ("route", "layers=1\nlayers=0", "layers=2\nlayers=1"),
         ("route", "layers=7,-9", "layers=8,-10"),
         ("roote", "layers=1", "layers=2"),
@@ -539,11 +541,11 @@ def test_what_is_moved_reads_what_it_read(text: str, data: Any) -> None:
 def check_that_nothing_else_changes(path: Path, after: int, new: str) -> None:
     """Every layer reads the same layers, but for the numbers and for the new one, which passes on what it reads."""
     source = Source.read(path)
+    after %= len(outline(source, ALEXEYAB).layers)
     graph, _ = examine(source)
     if graph is None:
         assert not insert(source, str(after), new).broken
         return
-    after = after % len(graph.nodes)
     changed = insert(source, str(after), new)
     assert not changed.broken
     other, _ = examine(changed.source)
