@@ -21,7 +21,7 @@ class Source:
     of variables in place of those that [define] gives them.
     """
 
-    __slots__ = ("encoding", "line_starts", "mark", "path", "settings", "text")
+    __slots__ = ("encoding", "line_end", "line_starts", "mark", "path", "settings", "text")
 
     def __init__(self, path: str, text: str, encoding: str = "utf-8", mark: bytes = b"") -> None:
         self.settings: Mapping[str, str] = {}
@@ -37,6 +37,8 @@ class Source:
             starts.append(position + 1)
             position = text.find(end, position + 1)
         self.line_starts = starts
+        # What most lines end in.
+        self.line_end = "\r\n" if 2 * text.count("\r\n") > text.count("\n") else end
 
     @classmethod
     def decode(cls, path: str, data: bytes) -> Source:
@@ -78,14 +80,6 @@ class Source:
     def encode(self, text: str) -> bytes:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
         return self.mark + text.encode(self.encoding)
-
-    @property
-    def line_end(self) -> str:
-        """What most of its lines end in."""
-        feeds = self.text.count("\n")
-        if not feeds:
-            return "\r" if "\r" in self.text else "\n"
-        return "\r\n" if 2 * self.text.count("\r\n") > feeds else "\n"
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from cspdet.cfg.diagnostic import Diagnostic
@@ -103,8 +105,9 @@ def fix(source: Source, dialect: Dialect = ALEXEYAB) -> Fixing:
         if text in seen:
             break
         seen.add(text)
-        cures = [each._replace(changes=tuple(_moved(change, edits) for change in each.changes)) for each in cures]
-        cures += [_cure(each, edits) for each in chosen]
+        shift = _Shift(edits)
+        cures = [each._replace(changes=tuple(map(shift.moved, each.changes))) for each in cures]
+        cures += [Cure(each.code, each.message, tuple(map(shift.made, each.edits))) for each in chosen]
         new = source.rewritten(text)
         current = Fixing(new, *examine(new, dialect))
     found = worse(Examined(source, diagnostics), Examined(current.source, current.diagnostics))
@@ -117,11 +120,13 @@ def _chosen(diagnostics: Iterable[Diagnostic], source: Source) -> list[Diagnosti
     reachable = [each for each in diagnostics if each.edits and _reachable(each, source)]
     early = [each for each in reachable if each.code not in _LATE]
     chosen: list[Diagnostic] = []
-    taken: list[Edit] = []
+    taken: list[tuple[int, int]] = []
     for each in early or reachable:
-        if not any(_clash(edit.span, other.span) for edit in each.edits for other in taken):
+        spans = [(edit.span.start, edit.span.end) for edit in each.edits]
+        if not any(_clash(span, taken) for span in spans):
             chosen.append(each)
-            taken += each.edits
+            for span in spans:
+                insort(taken, span)
     return chosen
 
 
@@ -131,24 +136,31 @@ def _reachable(diagnostic: Diagnostic, source: Source) -> bool:
     return all(span.source is source and not span.through and not {*"$@"} & {*span.text} for span in spans)
 
 
-def _clash(span: Span, other: Span) -> bool:
-    if span.start == span.end == other.start == other.end:
-        return True
-    return span.start < other.end and other.start < span.end
+def _clash(span: tuple[int, int], taken: Sequence[tuple[int, int]]) -> bool:
+    """Whether a stretch overlaps one of those that are taken, or something is to be put in at the same place."""
+    place = bisect_left(taken, span)
+    near = taken[max(place - 1, 0) : place + 2]
+    return any((span[0] < other[1] and other[0] < span[1]) or (span == other and span[0] == span[1]) for other in near)
 
 
-def _cure(diagnostic: Diagnostic, edits: Sequence[Edit]) -> Cure:
-    def change(own: Edit) -> Change:
-        others = [edit for edit in edits if edit is not own]
-        return Change(_after(own.span.start, others), own.span.text, own.text)
+class _Shift:
+    """Where places of a text are after edits."""
 
-    return Cure(diagnostic.code, diagnostic.message, tuple(map(change, diagnostic.edits)))
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        grown = sorted((span.end, len(text) - (span.end - span.start)) for span, text in edits)
+        self.ends = [end for end, _ in grown]
+        self.sums = [0, *accumulate(growth for _, growth in grown)]
 
+    def moved(self, change: Change) -> Change:
+        """A change that was made before."""
+        return change._replace(place=self.after(change.place))
 
-def _moved(change: Change, edits: Sequence[Edit]) -> Change:
-    return change._replace(place=_after(change.place, edits))
+    def made(self, edit: Edit) -> Change:
+        """One of the edits."""
+        span, text = edit
+        own = len(text) if span.start == span.end else 0
+        return Change(self.after(span.start) - own, span.text, text)
 
-
-def _after(place: int, edits: Iterable[Edit]) -> int:
-    """Where a place is after edits before it."""
-    return place + sum(len(text) - (span.end - span.start) for span, text in edits if span.end <= place)
+    def after(self, place: int) -> int:
+        """A place behind all edits up to it."""
+        return place + self.sums[bisect_right(self.ends, place)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from cspdet.cfg.diagnostic import Diagnostic
@@ -19,6 +18,13 @@ class Examined(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
+class _About(NamedTuple):
+    """A diagnostic, and the sections that its labels are in, that of the first one before all."""
+
+    diagnostic: Diagnostic
+    sections: tuple[Hashable, ...]
+
+
 def breaks(diagnostic: Diagnostic) -> bool:
     """Whether it is no less than an error to most programs: of maps that do not meet, cspdet makes what some Darknet does."""
     return diagnostic.severity == "error" or diagnostic.code in ("route-size", "shortcut-size")
@@ -30,33 +36,47 @@ def worse(before: Examined, after: Examined, order: Sequence[int] | None = None)
     They are the same as before if their code is and they are about the same section. `order` has the number that each section
     of the new text had in the old one, -1 for new ones; without it, they are the same sections.
     """
-    old, new = _sections(before.source), _sections(after.source)
-    known = Counter((each.code, old(each)) for each in before.diagnostics)
+    known: dict[tuple[str, Hashable], list[_About]] = {}
+    for each in _about(before):
+        known.setdefault((each.diagnostic.code, each.sections[0]), []).append(each)
     found = []
-    for each in after.diagnostics:
-        if each.severity == "note":
-            continue
-        place = new(each)
-        if order is not None and isinstance(place, int) and place >= 0:
-            place = order[place] if order[place] >= 0 else object()
-        if known[each.code, place] > 0:
-            known[each.code, place] -= 1
-        else:
+    for each in _about(after, order):
+        same = known.get((each.diagnostic.code, each.sections[0]))
+        if same:
+            same.pop()
+        elif each.diagnostic.severity != "note":
             found.append(each)
-    return tuple(found)
+    # What points at another section now may be the same for all that: one that it points at, too, was meant before.
+    left = [each for same in known.values() for each in same]
+    new = []
+    for each in found:
+        other = next((other for other in left if _overlap(each, other)), None)
+        if other is None:
+            new.append(each.diagnostic)
+        else:
+            left.remove(other)
+    return tuple(new)
 
 
-def _sections(source: Source) -> Callable[[Diagnostic], Hashable]:
-    """Of a diagnostic, the number of the section that it is about, -1 above the first; for other files, path and message."""
+def _overlap(one: _About, other: _About) -> bool:
+    return one.diagnostic.code == other.diagnostic.code and bool({*one.sections} & {*other.sections})
+
+
+def _about(examined: Examined, order: Sequence[int] | None = None) -> list[_About]:
+    """Every diagnostic with the numbers of the sections that it is about; for places in other files, path and line."""
+    source = examined.source
     starts = [section.name_span.start - 1 for section in parse(source)[0].sections]
 
-    def number(diagnostic: Diagnostic) -> Hashable:
-        span = outermost(diagnostic.label.span)
-        if span.source is source:
-            return bisect_right(starts, span.start) - 1
-        return span.source.path, diagnostic.message
+    def section(span: Span) -> Hashable:
+        span = outermost(span)
+        if span.source is not source:
+            return span.source.path, span.line
+        number = bisect_right(starts, span.start) - 1
+        if order is None or number < 0:
+            return number
+        return order[number] if order[number] >= 0 else ("new", number)
 
-    return number
+    return [_About(each, tuple(section(label.span) for label in (each.label, *each.others))) for each in examined.diagnostics]
 
 
 def outermost(span: Span) -> Span:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS
 from cspdet.cfg.source import Source
 from cspdet.errors import CfgError, CspdetError, UsageError
+from cspdet.layers import LAYERS
 from cspdet.rewrite.editing import Edited, insert, move, remove
 from cspdet.rewrite.outline import Outline, outline
 from cspdet.rules import examine
@@ -131,8 +132,6 @@ def test_everything_that_names_a_layer(section: str, written: str, anew: str) ->
 
 
 def test_every_naming_option_is_among_them() -> None:
-    from cspdet.layers import LAYERS
-
     (mark,) = test_everything_that_names_a_layer.pytestmark
     tested = {(section, word.split("=")[0].strip()) for section, text, _ in mark.args[1] for word in text.split("\n")}
     names = {
@@ -225,6 +224,14 @@ def test_what_was_broken_before_may_stay_so() -> None:
     found = insert(Source("X.cfg", text), "1", "[dropout]")
     assert not found.new
     assert found.source.text == cfg("[convolutional] size=0", "[dropout]", "[dropout]", "[foo]", "[route] layers=-1,6")
+
+
+def test_a_mistake_that_is_pointed_at_elsewhere() -> None:
+    """It was said of `filters`, and is said of the head now; but the head is as wrong as it was."""
+    text = cfg("[convolutional] filters=8", "[yolo] classes=1 mask=0 num=1 anchors=1,1")
+    assert [each.code for each in examine(Source("X.cfg", text))[1]] == ["head-filters"]
+    assert not insert(Source("X.cfg", text), "0", "[dropout]").new
+    assert insert(Source("X.cfg", text), "1", text.removeprefix(NET)).broken
 
 
 def test_warnings_that_are_new() -> None:

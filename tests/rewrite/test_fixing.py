@@ -15,6 +15,7 @@ from cspdet.cfg.dialect import ALEXEYAB, DIALECTS
 from cspdet.cfg.source import Source
 from cspdet.rewrite.fixing import Fixing, fix
 from cspdet.rules import examine
+from cspdet.text import slip
 from tests.conftest import ROOT
 from tests.test_cases import CASES, read_case
 
@@ -144,6 +145,28 @@ def test_two_heads_want_different_filters_of_one_layer(dialect: str) -> None:
         NET + head + "[route]\nlayers=0\n" + yolo + "[route]\nlayers=0\n" + yolo.replace("mask=0,1", "mask=1"), dialect
     )
     assert any(each.code == "head-filters" for each in result.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("fliters", "filters"),
+        ("filter", "filters"),
+        ("filterss", "filters"),
+        ("fitlers", "filters"),
+        ("FILTERS", "filters"),
+        ("filtars", "filters"),
+        ("gilters", None),  # the first letter
+        ("fliter", None),  # two slips
+        ("stride_z", None),  # x or y
+        ("stride_x", "stride_x"),
+        ("relu7", None),  # digits
+        ("pda", None),  # too short
+        ("", None),
+    ],
+)
+def test_slips_of_the_finger(word: str, meant: str | None) -> None:
+    assert slip(word, ["filters", "stride_x", "stride_y", "relu6", "pad"]) == meant
 
 
 # -- what belongs to others -------------------------------------------------------------------------------------------
