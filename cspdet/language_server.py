@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path, to_fs_path
 
 from cspdet import __version__
 from cspdet.assist.completion import Completion, completions
 from cspdet.assist.hover import hover
-from cspdet.assist.navigation import definition
+from cspdet.assist.navigation import definition, name_at
 from cspdet.assist.outline import outline
 from cspdet.assist.page import Page
 from cspdet.cfg.diagnostic import Diagnostic, Label
 from cspdet.cfg.dialect import Dialect
-from cspdet.cfg.source import Source, Span
+from cspdet.cfg.source import Edit, Source, Span
+from cspdet.errors import CspdetError
+from cspdet.rewrite.fixing import reachable
+from cspdet.rewrite.formatting import formatted
+from cspdet.rewrite.renaming import rename
 
 _SEVERITIES = {
     "error": types.DiagnosticSeverity.Error,
@@ -74,6 +80,10 @@ class CfgServer(LanguageServer):
         lines = [span.source.line(number + 1) for number in range(end_line)]
         whole = types.Range(types.Position(line - 1, column - 1), types.Position(end_line - 1, end_column - 1))
         return self.workspace.position_codec.range_to_client_units(lines, whole)
+
+    def edit(self, uri: str, edits: Iterable[Edit]) -> types.WorkspaceEdit:
+        """Edits of a document, all together."""
+        return types.WorkspaceEdit({uri: [types.TextEdit(self.range(span), text) for span, text in edits]})
 
     def publish(self, uri: str) -> None:
         """Send what is wrong with a document."""
@@ -146,6 +156,47 @@ def serve(dialect: Dialect, *, notes: bool = False) -> CfgServer:
         uri = asked.text_document.uri
         span = definition(ls.page(uri), ls.offset(uri, asked.position))
         return ls.location(uri, span) if span else None
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix]))
+    def cured(ls: CfgServer, asked: types.CodeActionParams) -> list[types.CodeAction]:
+        uri = asked.text_document.uri
+        page, start, end = ls.page(uri), ls.offset(uri, asked.range.start), ls.offset(uri, asked.range.end)
+        return [
+            types.CodeAction(
+                each.help or f"fix `{each.code}`",
+                kind=types.CodeActionKind.QuickFix,
+                diagnostics=[ls.diagnostic(uri, each)],
+                edit=ls.edit(uri, each.edits),
+                is_preferred=True,
+            )
+            for each in page.diagnostics
+            if each.edits and reachable(each, page.source) and each.label.span.start <= end and start <= each.label.span.end
+        ]
+
+    @server.feature(types.TEXT_DOCUMENT_RENAME)
+    def renamed(ls: CfgServer, asked: types.RenameParams) -> types.WorkspaceEdit | None:
+        uri = asked.text_document.uri
+        page = ls.page(uri)
+        name = name_at(page, ls.offset(uri, asked.position))
+        if name is None:
+            return None
+        try:
+            found = rename(page.source, name, asked.new_name, ls.dialect)
+        except CspdetError as error:
+            raise JsonRpcInvalidParams(str(error)) from None
+        if found.new:
+            raise JsonRpcInvalidParams(f"`{asked.new_name}` would bring an error: {found.new[0].message}")
+        return ls.edit(uri, found.edits)
+
+    @server.feature(types.TEXT_DOCUMENT_FORMATTING)
+    def laid_out(ls: CfgServer, asked: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
+        uri = asked.text_document.uri
+        source = ls.page(uri).source
+        try:
+            text = formatted(source)
+        except CspdetError:
+            return None
+        return [] if text == source.text else [types.TextEdit(ls.range(Span(source, 0, len(source.text))), text)]
 
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def outlined(ls: CfgServer, asked: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:

@@ -224,6 +224,60 @@ def test_jumps(tmp_path: Path) -> None:
         assert found[name].range.start == position(content, offset), name
 
 
+def test_quick_fixes(tmp_path: Path) -> None:
+    text = TEXT.replace("activation=linear", "activatoin=linear").replace("$(3*(classes+5))", "255")
+
+    async def talk(client: Client, uri: str) -> list[Any]:
+        whole = types.Range(position(text, 0), position(text, len(text)))
+        context = types.CodeActionContext(await client.diagnostics())
+        asked = types.CodeActionParams(types.TextDocumentIdentifier(uri), whole, context)
+        return list(await client.text_document_code_action_async(asked) or [])
+
+    (fix, *_) = serve(tmp_path, talk, text)
+    assert "did you mean `activation`?" in fix.title
+    ((edit,),) = fix.edit.changes.values()
+    assert (edit.range.start, edit.range.end, edit.new_text) == (
+        place(text, "activatoin"),
+        place(text, "activatoin", 10),
+        "activation",
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "within", "new", "count"),
+    [("@stem", 2, "root", 2), ("=$filters", 3, "", 0), ("$classes\nmask", 3, "kinds", 3), ("[cbl]", 2, "unit", 2)],
+)
+def test_renaming(tmp_path: Path, where: str, within: int, new: str, count: int) -> None:
+    async def talk(client: Client, uri: str) -> Any:
+        asked = types.RenameParams(**at(where, within)(uri), new_name=new or "x")
+        try:
+            return await client.text_document_rename_async(asked)
+        except Exception as error:  # whatever the client makes of it
+            return str(error)
+
+    found = serve(tmp_path, talk)
+    if not count:
+        assert "there is no layer, variable or block" in found, "a parameter of a block is its own"
+        return
+    (edits,) = found.changes.values()
+    assert len(edits) == count, "not the option of [yolo] that is called as a variable is"
+    assert {each.new_text for each in edits} == {new}
+
+
+def test_formatting(tmp_path: Path) -> None:
+    text = "[net]\nwidth = 8\nheight=8\nchannels=3\n[dropout]\n"
+
+    async def talk(client: Client, uri: str) -> list[types.TextEdit]:
+        asked = types.DocumentFormattingParams(
+            types.TextDocumentIdentifier(uri), types.FormattingOptions(4, insert_spaces=True)
+        )
+        return list(await client.text_document_formatting_async(asked) or [])
+
+    (edit,) = serve(tmp_path, talk, text)
+    assert edit.range == types.Range(position(text, 0), position(text, len(text)))
+    assert edit.new_text == "[net]\nwidth=8\nheight=8\nchannels=3\n\n[dropout]\n"
+
+
 def test_the_outline(tmp_path: Path) -> None:
     async def talk(client: Client, uri: str) -> list[Any]:
         asked = types.DocumentSymbolParams(types.TextDocumentIdentifier(uri))

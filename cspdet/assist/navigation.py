@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cspdet.assist.page import Page
 from cspdet.assist.references import layer_of, word_at
+from cspdet.cfg.expand import BLOCK, DEFINE
 from cspdet.cfg.source import Source, Span
 from cspdet.errors import UsageError
 
@@ -31,6 +32,24 @@ def definition(page: Page, offset: int) -> Span | None:
         return entry.key_span if entry else variable.span if variable else None
     node = layer_of(page, spot.section, word)
     return node.section.name_span if node else None
+
+
+def name_at(page: Page, offset: int) -> str | None:
+    """The name of a layer, a variable or a block at a place, as `rewrite.renaming.rename` takes it."""
+    spot = page.spot(offset)
+    if spot is None:
+        return None
+    if spot.entry is None:
+        return f"[{spot.section.name}]" if page.block(spot.section) else None
+    entry = spot.entry
+    if spot.span is entry.key_span:
+        return f"${entry.key}" if spot.section.name == DEFINE else None
+    if entry.key == "name":
+        return f"[{entry.value}]" if spot.section.name == BLOCK else f"@{entry.value}"
+    word = word_at(page, spot, offset)
+    if word is None or word.kind == "number":
+        return None
+    return f"@{word.text.split('.')[0]}" if word.kind == "layer" else f"${word.text}"
 
 
 def _start_of(path: Path) -> Span | None:

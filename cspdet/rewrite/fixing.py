@@ -72,7 +72,7 @@ class Fixing(NamedTuple):
     @property
     def left(self) -> int:
         """Findings whose cure is known, but would have to be made in a block, a variable or another file."""
-        return sum(bool(each.edits) and not _reachable(each, self.source) for each in self.diagnostics)
+        return sum(bool(each.edits) and not reachable(each, self.source) for each in self.diagnostics)
 
     def place(self, change: Change) -> Span:
         """Where a change stands."""
@@ -117,11 +117,11 @@ def fix(source: Source, dialect: Dialect = ALEXEYAB) -> Fixing:
 
 def _chosen(diagnostics: Iterable[Diagnostic], source: Source) -> list[Diagnostic]:
     """The findings whose cures can be made together."""
-    reachable = [each for each in diagnostics if each.edits and _reachable(each, source)]
-    early = [each for each in reachable if each.code not in _LATE]
+    curable = [each for each in diagnostics if each.edits and reachable(each, source)]
+    early = [each for each in curable if each.code not in _LATE]
     chosen: list[Diagnostic] = []
     taken: list[tuple[int, int]] = []
-    for each in early or reachable:
+    for each in early or curable:
         spans = [(edit.span.start, edit.span.end) for edit in each.edits]
         if not any(_clash(span, taken) for span in spans):
             chosen.append(each)
@@ -130,7 +130,7 @@ def _chosen(diagnostics: Iterable[Diagnostic], source: Source) -> list[Diagnosti
     return chosen
 
 
-def _reachable(diagnostic: Diagnostic, source: Source) -> bool:
+def reachable(diagnostic: Diagnostic, source: Source) -> bool:
     """Whether all edits are of the text itself, not of what it is worked out from."""
     spans = [edit.span for edit in diagnostic.edits]
     return all(span.source is source and not span.through and not {*"$@"} & {*span.text} for span in spans)

@@ -27,12 +27,17 @@ _NAME = "name"
 
 
 class Renamed(NamedTuple):
-    """The text with the new name, at how many places it stands, and what it brings that was not there before."""
+    """The text with the new name, the places where it stands now, and what it brings that was not there before."""
 
     source: Source
     kind: Kind
-    places: int
+    edits: tuple[Edit, ...]
     new: tuple[Diagnostic, ...]
+
+    @property
+    def places(self) -> int:
+        """At how many places the name stands."""
+        return len(self.edits)
 
 
 def rename(source: Source, name: str, new: str, dialect: Dialect = ALEXEYAB) -> Renamed:
@@ -52,7 +57,7 @@ def rename(source: Source, name: str, new: str, dialect: Dialect = ALEXEYAB) -> 
     found = worse(Examined(source, examine(source, dialect)[1]), Examined(text, examine(text, dialect)[1]))
     if not found:
         _compare(old, text, kind, (name, new), dialect)
-    return Renamed(text, kind, len(edits), found)
+    return Renamed(text, kind, tuple(edits), found)
 
 
 def _names(old: Outline) -> dict[Kind, Collection[str]]:
@@ -61,7 +66,7 @@ def _names(old: Outline) -> dict[Kind, Collection[str]]:
     layers = [entry.value for section in _outside(old.document) for entry in section.entries if entry.key == _NAME]
     return {
         "layer": [name for name in layers if name in expansion.names],
-        "variable": [name for name, span in expansion.variables.items() if span.source is source],
+        "variable": [name for name, variable in expansion.variables.items() if variable.span.source is source],
         "block": [name for name, block in expansion.blocks.items() if block.span.source is source],
     }
 
