@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -120,6 +120,14 @@ class Graph(NamedTuple):
     def auxiliary_outputs(self) -> tuple[int, ...]:
         """The nodes that the auxiliary heads read."""
         return tuple(head.sources[0] for head in self.auxiliary_heads)
+
+    def needed(self, outputs: Collection[int]) -> tuple[Node, ...]:
+        """The nodes that must run for the outputs of these nodes, in order."""
+        needed = {*outputs}
+        for node in reversed(self.nodes):
+            if node.index in needed:
+                needed.update(node.sources)
+        return tuple(node for node in self.nodes if node.index in needed)
 
     @property
     def operations(self) -> float:

@@ -145,11 +145,7 @@ class Network(nn.Module):
 
 def _steps(graph: Graph, outputs: Collection[int]) -> list[tuple[Node, tuple[int, ...]]]:
     """The nodes that the outputs need, each with those whose outputs nobody reads any more once it has run."""
-    needed = {*outputs}
-    for node in reversed(graph.nodes):
-        if node.index in needed:
-            needed.update(node.sources)
-    nodes = [node for node in graph.nodes if node.index in needed]
+    nodes = graph.needed(outputs)
     spent: dict[int, list[int]] = {node.index: [] for node in nodes}
     for source, last in {source: node.index for node in nodes for source in node.sources}.items():
         if source >= 0 and source not in outputs:

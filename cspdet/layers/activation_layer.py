@@ -23,6 +23,10 @@ class ActivationLayer(Layer, names=("activation",), known_to=("alexeyab", "pjred
         """Only the activation can be wrong."""
         yield from foreign(self.activation, self.dialect)
 
+    def passes_on(self, x: Shape) -> bool:
+        """Where there is nothing to apply."""
+        return self.activation == "linear"
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """Any shape, kept."""
         from cspdet.layers.functional import activate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Shape
+from cspdet.layers.window import Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,10 @@ class Avgpool(Layer, names=("avgpool", "avg")):
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (C, 1, 1)."""
         return Shape(x.channels, 1, 1)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The whole map."""
+        return (everywhere(x),)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, 1, 1)."""

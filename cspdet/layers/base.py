@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.layers.option import REQUIRED, OneSource, Option, Problem, Sources, option
+from cspdet.layers.window import POINT, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -185,6 +186,17 @@ class Layer:
     def reduction(self) -> tuple[float, float]:
         """How many input pixels one output pixel stands for, downwards and to the right."""
         return 1.0, 1.0
+
+    def reach(self, *inputs: Any, **_: Any) -> tuple[Windows | None, ...]:
+        """Of each input, the pixels that one output pixel is computed from; None where no value of it counts.
+
+        What a layer remembers of the image before is no input.
+        """
+        return (POINT,) * len(inputs)
+
+    def passes_on(self, *inputs: Any, **_: Any) -> bool:
+        """Whether the output is part of the first input's memory at inference, and takes none of its own."""
+        return False
 
     def operations(self, *inputs: Any, **_: Any) -> float:
         """Floating point operations for one image as Darknet counts them: a multiplication and an addition are two."""

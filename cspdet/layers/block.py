@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cspdet.cfg.dialect import Dialect
 from cspdet.layers.base import Array, Problem, Shape, fits_kernel
+from cspdet.layers.window import Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,6 +74,15 @@ class Convolution(NamedTuple):
             message = f"with `dilation={self.dilation}` and this padding Darknet's own sizes disagree"
             consequence = f"it announces {out.width}x{out.height} pixels and computes {true.width}x{true.height}"
             yield Problem("dilation-size", "dilation", message, "use an odd `size` with `pad=1`", "error", consequence)
+
+    @property
+    def reach(self) -> Windows:
+        """The pixels under the kernel."""
+        vertical, horizontal = (
+            Window(step, -before, (size - 1) * self.dilation - before)
+            for step, before, size in zip(self.stride, self.true_padding, self.size, strict=True)
+        )
+        return vertical, horizontal
 
     def operations(self, out: Shape) -> int:
         """Two for each multiplication and addition."""

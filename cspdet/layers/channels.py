@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import REQUIRED, OneSource, Problem, Shape, option
 from cspdet.layers.pair import Pair
+from cspdet.layers.window import POINT, Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,10 @@ class _Channels(Pair):
     def shape(self, x: Shape, other: Shape) -> Shape:
         """What the layer before puts out."""
         return x
+
+    def reach(self, x: Shape, other: Shape) -> tuple[Windows, Windows]:
+        """The same pixel, or the one there is."""
+        return POINT, (Window(int(other.height > 1)), Window(int(other.width > 1)))
 
 
 class ShiftChannels(_Channels, names=("shift_channels",), known_to=("pytorch",)):

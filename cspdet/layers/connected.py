@@ -9,6 +9,7 @@ from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, Problem, Shape, option
 from cspdet.layers.block import Dense
 from cspdet.layers.option import LARGEST_COUNT
+from cspdet.layers.window import Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,10 @@ class Connected(Layer, names=("connected", "conn")):
     def shape(self, x: Shape) -> Shape:
         """Any → an image of one pixel, so that a convolution may follow."""
         return Shape(self.output, 1, 1)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The whole map."""
+        return (everywhere(x),)
 
     def block(self, x: Shape) -> Dense:
         """The matrix product."""

@@ -10,6 +10,7 @@ from cspdet.layers.base import Problem, Shape, option
 from cspdet.layers.block import Convolution, padded
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
 from cspdet.layers.recurrent import Recurrent, check_state, keep, state_like
+from cspdet.layers.window import Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +72,13 @@ class ConvLstm(Recurrent, names=("conv_lstm",), known_to=("alexeyab",)):
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (output, H, W)."""
         return Shape(self.output, x.height, x.width)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The kernel; twice with `peephole`, for the output's gate sees the new cell."""
+        vertical, horizontal = self.block(x.channels).reach
+        if self.peephole:
+            vertical, horizontal = vertical.then(vertical), horizontal.then(horizontal)
+        return ((vertical, horizontal),)
 
     def operations(self, x: Shape) -> float:
         """Those of the parts, and those of the gates."""

@@ -9,6 +9,7 @@ from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, OneSource, Problem, Shape, fits_kernel, option
 from cspdet.layers.block import Convolution, check_groups, padded, width_by_height
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, NOT_PJREDDIE, OWN
+from cspdet.layers.window import Windows, square
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -203,6 +204,11 @@ class Convolutional(Layer, names=("convolutional", "conv")):
         """The strides."""
         return self.strides
 
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """Those of the kernel, and of the blur."""
+        own = self.block(x).reach
+        return (blurred_windows(own, self.antialiasing, self.strides) if self.antialiasing else own,)
+
     def operations(self, x: Shape) -> float:
         """`get_conv_bflops`; a thirty-second for signs."""
         operations = self.block(x).operations(self.listed_shape(x))
@@ -293,3 +299,10 @@ def blurred(x: Shape, kind: int, strides: tuple[int, int]) -> Shape:
     height = (x.height + 2 * padding - size) // strides[0] + 1
     width = (x.width + 2 * padding - size) // strides[1] + 1
     return Shape(x.channels, height, width)
+
+
+def blurred_windows(before: Windows, kind: int, strides: tuple[int, int]) -> Windows:
+    """The windows through the blur, of what has these before it."""
+    vertical, horizontal = square(strides, 0, 2) if kind == 2 else square(strides, -1, 3)
+    return before[0].then(vertical), before[1].then(horizontal)
+

@@ -27,6 +27,10 @@ class Cost(Layer, names=("cost",)):
         """Any → as many numbers."""
         return Shape.vector(x.size)
 
+    def reach(self, x: Shape) -> tuple[None]:
+        """Nothing: the output is zero."""
+        return (None,)
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length) zeros."""
         return x.new_zeros(x.shape[0], x[0].numel())

@@ -10,6 +10,7 @@ from cspdet.layers.base import Problem, Shape, option
 from cspdet.layers.block import Convolution, padded
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
 from cspdet.layers.recurrent import Recurrent, check_state, keep, state_like
+from cspdet.layers.window import Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +62,11 @@ class Crnn(Recurrent, names=("crnn",), known_to=("alexeyab", "pjreddie", "hank-a
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (output, H, W)."""
         return Shape(self.output, x.height, x.width)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The kernel twice: of the input's part and of the output's."""
+        vertical, horizontal = self.blocks(x)["input"].reach
+        return ((vertical.then(vertical), horizontal.then(horizontal)),)
 
     def operations(self, x: Shape) -> float:
         """Those of the parts."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Problem, Shape, option
 from cspdet.layers.option import LARGEST_SIDE
+from cspdet.layers.window import Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +42,21 @@ class Crop(Layer, names=("crop",), known_to=("alexeyab", "pjreddie")):
         """(C, H, W) → (C, crop_height, crop_width)."""
         return Shape(x.channels, self.crop_height, self.crop_width)
 
+    def corner(self, height: int, width: int) -> tuple[int, int]:
+        """The row and the column of a map where the crop begins."""
+        return (height - self.crop_height) // 2, (width - self.crop_width) // 2
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """One pixel, so far from the upper left."""
+        top, left = self.corner(x.height, x.width)
+        return ((Window(1, top, top), Window(1, left, left)),)
+
+    def passes_on(self, x: Shape) -> bool:
+        """Where the values stay as they are."""
+        return self.noadjust
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, crop_height, crop_width)."""
-        top, left = (x.shape[2] - self.crop_height) // 2, (x.shape[3] - self.crop_width) // 2
+        top, left = self.corner(*x.shape[2:])
         x = x[:, :, top : top + self.crop_height, left : left + self.crop_width]
         return x if self.noadjust else x * 2 - 1

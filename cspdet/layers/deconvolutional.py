@@ -9,6 +9,7 @@ from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, Problem, Shape, fits_kernel, option
 from cspdet.layers.block import Convolution, check_groups, padded
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE, OWN
+from cspdet.layers.window import Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +68,11 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
     def reduction(self) -> tuple[float, float]:
         """The output is larger."""
         return 1 / self.stride, 1 / self.stride
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The pixels whose kernels reach here; none between kernels that are smaller than the stride."""
+        own = Window(1, self.cut + 1 - self.size, self.cut, self.stride)
+        return ((own, own),)
 
     def operations(self, x: Shape) -> float:
         """Two for each weight and input pixel."""

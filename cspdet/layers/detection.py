@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Problem, Shape, option
 from cspdet.layers.head import Head
+from cspdet.layers.window import Windows, everywhere
 from cspdet.layers.yolo import LARGEST_ANCHORS, LARGEST_CLASSES
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
     def shape(self, x: Shape) -> Shape:
         """A vector."""
         return Shape.vector(x.size)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The whole map, which is flattened."""
+        return (everywhere(x),)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length), with a softmax over each cell's classes if asked for."""

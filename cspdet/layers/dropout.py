@@ -30,6 +30,10 @@ class Dropout(Layer, names=("dropout",)):
     dropblock_size_rel: float = option(0.0, "side of the square as a share of the map", training=True)
     dropblock_size_abs: float = option(0.0, "side of the square in pixels; 7 if neither is given", training=True)
 
+    def passes_on(self, x: Shape) -> bool:
+        """Always, at inference."""
+        return True
+
     def columns(self) -> tuple[str, str]:
         """Probability."""
         return "", f"p = {self.probability:.3f}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from cspdet.layers.base import Layer
+from cspdet.layers.base import Layer, Shape
 
 
 class Empty(Layer, names=("empty", "silence"), known_to=("alexeyab", "hank-ai", "pytorch")):
     """Passes on what it reads. Source: `parser.c:empty_func`."""
 
     reads_images = False
+
+    def passes_on(self, x: Shape) -> bool:
+        """Always."""
+        return True
 
 
 class Blank(Empty, names=("blank",), known_to=("hank-ai",)):

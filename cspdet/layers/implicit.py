@@ -34,6 +34,10 @@ class Constant(Layer):
         """Any → (filters, rows, 1)."""
         return Shape(self.filters, self.rows, 1)
 
+    def reach(self, x: Shape) -> tuple[None]:
+        """Nothing."""
+        return (None,)
+
     def arrays(self, x: Shape) -> dict[str, Array]:
         """The constant."""
         return {"weight": Array(self.shape(x).dimensions, "implicit_weights", initial=self.initial)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import Array, Layer, Problem, Shape, fits_kernel, option
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
+from cspdet.layers.window import Windows, square
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,10 @@ class Local(Layer, names=("local",), known_to=("alexeyab", "pjreddie")):
     def reduction(self) -> tuple[float, float]:
         """The stride."""
         return self.stride, self.stride
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The pixels under the kernel."""
+        return (square((self.stride, self.stride), -self.pad, self.size),)
 
     def arrays(self, x: Shape) -> dict[str, Array]:
         """One bias for every output; kernels as (places, filters, channels, size, size)."""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Problem, Shape, option
-from cspdet.layers.convolutional import ANTIALIASED_SIZE, blurred
+from cspdet.layers.convolutional import ANTIALIASED_SIZE, blurred, blurred_windows
 from cspdet.layers.option import LARGEST_COUNT, NOT_PJREDDIE
 from cspdet.layers.pooling import Pooling
+from cspdet.layers.window import POINT, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +59,13 @@ class Maxpool(Pooling, names=("maxpool", "max")):
     def reduction(self) -> tuple[float, float]:
         """The strides; none over channels."""
         return (1, 1) if self.maxpool_depth else self.strides
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """Also: none over channels, and that of the blur."""
+        if self.maxpool_depth:
+            return (POINT,)
+        own = super().reach(x)[0]
+        return (blurred_windows(own, self.antialiasing, self.strides) if self.antialiasing else own,)
 
     def operations(self, x: Shape) -> float:
         """One for each pixel under the window, of the input's channels even where the output has fewer."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import REQUIRED, Layer, OneSource, Problem, Shape, option
 from cspdet.layers.maxpool import Maxpool
+from cspdet.layers.window import Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +65,15 @@ class Maxunpool(Layer, names=("maxunpool",), known_to=("cspdet",)):
         assert isinstance(self.pooling, Maxpool)
         down, right = self.pooling.reduction()
         return 1 / down, 1 / right
+
+    def reach(self, x: Shape, before: Shape) -> tuple[Windows, Windows]:
+        """The values of the windows that the pixel is under; and all pixels under these, which decide whose it is."""
+        pooling = self.pooling
+        assert isinstance(pooling, Maxpool)
+        offset, last = pooling.total_padding // 2, pooling.window - 1
+        vertical, horizontal = (Window(1, offset - last, offset, step) for step in pooling.window_steps)
+        around = Window(1, -last, last)
+        return (vertical, horizontal), (around, around)
 
     def columns(self) -> tuple[str, str]:
         """The pooling."""

@@ -41,6 +41,10 @@ class PartialSplit(Layer, names=("partial_split",), known_to=("cspdet",)):
         first = self.first(x.channels)
         return Shape(x.channels - first if self.part else first, x.height, x.width)
 
+    def passes_on(self, x: Shape) -> bool:
+        """Always."""
+        return True
+
     def columns(self) -> tuple[str, str]:
         """Ratio and part."""
         return " ".join(map(str, self.sources())), f"{self.ratio:g} part {self.part}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cspdet.layers.base import Layer, Problem, Shape, fits_kernel, option
 from cspdet.layers.option import LARGEST_SIDE, NOT_PJREDDIE
+from cspdet.layers.window import Windows, square
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,6 +85,10 @@ class Pooling(Layer):
     def reduction(self) -> tuple[float, float]:
         """The strides."""
         return self.strides
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The window itself."""
+        return (square(self.window_steps, -(self.total_padding // 2), self.window),)
 
     def operations(self, x: Shape) -> float:
         """One for each pixel under the window."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Array, Layer, Problem, Shape
 from cspdet.layers.block import Convolution, Dense
+from cspdet.layers.window import Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +35,10 @@ class Recurrent(Layer):
     def arrays(self, x: Shape) -> dict[str, Array]:
         """Those of the blocks."""
         return {name: array for prefix, block in self.blocks(x).items() for name, array in block.arrays(f"{prefix}.").items()}
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The whole map: matrix products flatten it."""
+        return (everywhere(x),)
 
     def columns(self) -> tuple[str, str]:
         """Outputs."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Problem, Shape, option
 from cspdet.layers.option import LARGEST_SIDE
+from cspdet.layers.window import Window, Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,17 @@ class Reorg(_Squares, names=("reorg",), known_to=("alexeyab", "pjreddie", "pytor
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (C s², H / s, W / s), or the other way round."""
         return Shape.vector(x.size + self.extra) if self.extra else reorganised(x, self.stride, self.reverse)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """A pixel becomes a square with `reverse`; the other orders move numbers to anywhere in the map."""
+        if not self.reverse or self.extra or self.flatten:
+            return (everywhere(x),)
+        own = Window(1, 1 - self.stride, 0, self.stride)
+        return ((own, own),)
+
+    def passes_on(self, x: Shape) -> bool:
+        """Where the exchange is how channels-last memory lies already."""
+        return self.flatten and not self.reverse and not self.extra
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C s², H / s, W / s), or the other way round."""
@@ -118,6 +130,11 @@ class Reorg3d(_Squares, names=("reorg3d",), known_to=("alexeyab", "hank-ai")):
     def shape(self, x: Shape) -> Shape:
         """(C, H, W) → (C s², H / s, W / s), or the other way round."""
         return reorganised(x, self.stride, self.reverse)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The square; with `reverse`, numbers move to anywhere in the map."""
+        own = Window(self.stride, 0, self.stride - 1)
+        return (everywhere(x) if self.reverse else (own, own),)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C s², H / s, W / s), or the other way round."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import REQUIRED, Layer, Problem, Shape, Sources, option
 from cspdet.layers.option import NOT_PJREDDIE
+from cspdet.layers.window import POINT, Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,14 @@ class Route(Layer, names=("route",)):
         """(C, H, W) each → (sum of C / groups, H, W)."""
         return _joined([x._replace(channels=x.channels // self.groups) for x in inputs])
 
+    def reach(self, *inputs: Shape) -> tuple[Windows, ...]:
+        """The same pixel, or anywhere in maps that are strung together."""
+        return _windows(inputs)
+
+    def passes_on(self, *inputs: Shape) -> bool:
+        """One layer, or a part of it, is handed on as it is."""
+        return len(inputs) == 1
+
     def columns(self) -> tuple[str, str]:
         """Layers and group."""
         return " ".join(map(str, self.sources())), f"{self.group_id}/{self.groups}" if self.groups > 1 else ""
@@ -87,6 +96,14 @@ class RouteLhalf(Layer, names=("route_lhalf",), known_to=("pytorch",)):
         """(C, H, W) each → (sum of C / 2, H, W)."""
         return _joined([x._replace(channels=x.channels // 2) for x in inputs])
 
+    def reach(self, *inputs: Shape) -> tuple[Windows, ...]:
+        """The same pixel, or anywhere in maps that are strung together."""
+        return _windows(inputs)
+
+    def passes_on(self, *inputs: Shape) -> bool:
+        """One layer, or a part of it, is handed on as it is."""
+        return len(inputs) == 1
+
     def columns(self) -> tuple[str, str]:
         """Layers."""
         return " ".join(map(str, self.sources())), "first half"
@@ -104,6 +121,10 @@ def _joined(inputs: list[Shape]) -> Shape:
     if _alike(inputs):
         return inputs[0]._replace(channels=sum(x.channels for x in inputs))
     return Shape.vector(sum(x.size for x in inputs))
+
+
+def _windows(inputs: tuple[Shape, ...]) -> tuple[Windows, ...]:
+    return tuple(POINT if _alike([*inputs]) else everywhere(x) for x in inputs)
 
 
 def _concatenated(inputs: tuple[Tensor, ...]) -> Tensor:

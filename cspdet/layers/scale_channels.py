@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import REQUIRED, OneSource, Problem, Shape, option
 from cspdet.layers.pair import Pair
+from cspdet.layers.window import POINT, SPREAD_OUT, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,10 @@ class ScaleChannels(Pair, names=("scale_channels",), known_to=("alexeyab", "hank
     def shape(self, x: Shape, other: Shape) -> Shape:
         """What `from` puts out."""
         return other
+
+    def reach(self, x: Shape, other: Shape) -> tuple[Windows, Windows]:
+        """Of the layer before the one pixel there is; with `scale_wh`, the same pixel."""
+        return POINT if self.scale_wh else SPREAD_OUT, POINT
 
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, 1, 1) or (N, 1, H, W), and (N, C, H, W) → (N, C, H, W)."""

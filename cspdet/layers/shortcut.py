@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cspdet.layers.activation import ACTIVATIONS, foreign
 from cspdet.layers.base import REQUIRED, Array, Layer, Problem, Shape, Sources, option
 from cspdet.layers.option import NOT_PJREDDIE
+from cspdet.layers.window import POINT, Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +111,10 @@ class Shortcut(Layer, names=("shortcut",)):
         """What the layer before puts out."""
         return x
 
+    def reach(self, x: Shape, *others: Shape) -> tuple[Windows, ...]:
+        """The same pixel; in maps of other sizes, every n-th, or one for every n-th."""
+        return (POINT, *((_window(x.height, each.height), _window(x.width, each.width)) for each in others))
+
     def operations(self, x: Shape, *others: Shape) -> float:
         """One for each number added, two if weighted."""
         return x.size * len(others) * (1 if self.weights_type == "none" else 2)
@@ -172,6 +177,11 @@ class Shortcut(Layer, names=("shortcut",)):
 def steps(size: int, other: int) -> tuple[int, int]:
     """Step through a larger map, and through the output for a smaller one, as Darknet's integer division has them."""
     return other // size, size // other
+
+
+def _window(size: int, other: int) -> Window:
+    larger, smaller = steps(size, other)
+    return Window(max(1, larger), 0, 0, max(1, smaller))
 
 
 def _cut(weight: Tensor, channels: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Problem, Shape, option
 from cspdet.layers.tree import Tree, WithTree
+from cspdet.layers.window import Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,10 @@ class Softmax(WithTree, Layer, names=("softmax", "soft")):
     def shape(self, x: Shape) -> Shape:
         """Any → as many probabilities."""
         return Shape.vector(x.size)
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The whole map: it is flattened, and a sum taken over all of it."""
+        return (everywhere(x),)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length)."""

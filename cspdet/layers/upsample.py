@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Layer, Problem, Shape, fits_kernel, option
 from cspdet.layers.option import LARGEST_SIDE, OWN
+from cspdet.layers.window import Window, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,19 @@ class Upsample(Layer, names=("upsample",)):
         """The output is larger, or smaller."""
         factor = 1 / self.stride if self.stride > 0 else -self.stride
         return factor, factor
+
+    def reach(self, x: Shape) -> tuple[Windows]:
+        """The pixel that became the square, those that are interpolated, or the square that is summed up."""
+        if self.stride < 0:
+            own = Window(-self.stride, 0, -self.stride - 1)
+        elif self.mode == "bilinear" and self.stride > 1:
+            # From the middles of the pixels: the two around (i + ½) / stride - ½, or the one there.
+            own = Window(1, (1 - self.stride) // 2 - self.stride + 1, self.stride - 1 - (self.stride - 1) // 2, self.stride)
+        elif self.mode == "nails":
+            own = Window(1, 0, 0, self.stride)
+        else:
+            own = Window(1, 1 - self.stride, 0, self.stride)
+        return ((own, own),)
 
     def columns(self) -> tuple[str, str]:
         """Factor, and the mode if it is not Darknet's."""
