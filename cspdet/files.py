@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -82,6 +82,18 @@ def check_writable(path: str | Path) -> None:
             pass
     except (OSError, ValueError) as error:
         raise unwritable(Path(path), error) from None
+
+
+def check_ending(path: str | Path, endings: Sequence[str], what: str) -> None:
+    """See that a file could be written whose name says its format, before the work whose result it is to hold.
+
+    Raises:
+        UsageError: it cannot, or the name does not end like one of `endings`, the formats of `what`.
+    """
+    check_writable(path)
+    ending = Path(path).suffix
+    if ending.lower() not in endings:
+        raise UsageError(f"cannot write `{path}`: `{ending}` is no format of {what}", f"end its name in {', '.join(endings)}")
 
 
 def make_folder(folder: Path) -> None:

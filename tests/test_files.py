@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, replacing, temporary
+from cspdet.files import check_ending, check_writable, replacing, temporary
 from cspdet.names import read_names
 from cspdet.paths import exists, file_near, first_file, is_file, is_folder
 from cspdet.weights.codec import open_weights
@@ -334,3 +334,21 @@ def test_standard_output_by_name(tmp_path: Path, way: str) -> None:
             subprocess.run([sys.executable, "-c", code], stdout=out, check=True, cwd=ROOT)
         found = (tmp_path / "out").read_text()
     assert found == "before\nnew\nafter\n"
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.PNG", "a.b.svg"])
+def test_endings_that_are_formats(tmp_path: Path, name: str) -> None:
+    check_ending(tmp_path / name, (".png", ".svg"), "pictures")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "png", ".png"])
+def test_endings_that_are_none(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no format of pictures") as caught:
+        check_ending(tmp_path / name, (".png", ".svg"), "pictures")
+    assert caught.value.help == "end its name in .png, .svg"
+
+
+def test_an_ending_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file or directory"):
+        check_ending(tmp_path / "none" / "x.png", (".png",), "pictures")

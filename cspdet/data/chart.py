@@ -11,8 +11,7 @@ import numpy as np
 
 from cspdet.data.description import Description
 from cspdet.data.statistics import Part
-from cspdet.errors import UsageError
-from cspdet.files import check_writable, temporary
+from cspdet.files import check_ending, temporary
 from cspdet.text import brief, counted, printable
 
 # So many classes have a bar each; of more, the most frequent. Up to so many, all panels are of one size.
@@ -49,10 +48,7 @@ def check_chart(path: str | Path) -> None:
     Raises:
         UsageError: it cannot.
     """
-    check_writable(path)
-    if Path(path).suffix.lower() not in _FORMATS:
-        cure = f"end its name in {', '.join(_FORMATS)}"
-        raise UsageError(f"cannot write `{path}`: `{Path(path).suffix}` is no format of charts", cure)
+    check_ending(path, _FORMATS, "charts")
 
 
 def _panels(bars: int) -> tuple[Any, list[Any]]:
