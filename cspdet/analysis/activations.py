@@ -32,7 +32,7 @@ def activations(graph: Graph, batch: int = 1) -> Activations:
     and keeps all of it alive.
 
     In training, auxiliary heads' layers run too, and nothing is freed. It is the least: normalisation and most activations
-    keep what they read besides, which is another one or two times the output of their layer.
+    keep what they read besides, with which PyTorch holds 1.3 to 2.2 times as much.
     """
     nodes = graph.needed(graph.outputs)
     owners = _owners(nodes)

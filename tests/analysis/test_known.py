@@ -38,7 +38,7 @@ def weights(cost: Cost) -> int:
 
 
 def test_densenet_40_moves_3_7_million_numbers() -> None:
-    """VoVNet, section 3.1; the classifier is no convolution."""
+    """As VoVNet has it; the classifier is no convolution."""
     found = of(densenet40())
     assert found.access.cost == 3_679_504
     assert (weights(found), round(found.graph.operations / 2e6, 1)) == (1_001_616, 264.9)
@@ -58,7 +58,7 @@ def test_vovnet_27_slim() -> None:
     ("name", "traffic", "printed"), [("csresnext50-omega", 32_644_024, 32.6), ("resnext50-leaky", 34_413_496, 34.4)]
 )
 def test_cio_of_csp(reference: Path, name: str, traffic: int, printed: float) -> None:
-    """CSPNet, section 4.3: to the printed digit with pooling and softmax, and not with convolutions alone."""
+    """CSPNet prints both: to the printed digit with pooling and softmax, and not with convolutions alone."""
     graph, _ = load(Source.read(reference / "corpus" / f"{FAMILY}{name}.cfg"), width=256, height=256)
     found = cost(graph)
     assert found.traffic == traffic
@@ -88,7 +88,7 @@ def test_the_bottleneck_of_pelee() -> None:
 
 
 def test_maxout_saves_three_quarters_of_the_memory() -> None:
-    """CSPNet, section 3.2: 4 channels become 1 where the pyramid is generated."""
+    """CSPNet: 4 channels become 1 where the pyramid is generated."""
     layers = of(csppelee_efm()).layers
     pooled = [each.node for each in layers if getattr(each.node.layer, "maxpool_depth", False)]
     assert [node.output.size / node.inputs[0].size for node in pooled] == [1 / 4, 1 / 4, 1 / 8]
