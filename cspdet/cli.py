@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "scale": "make a network deeper or wider",
     "summary": "print a network's layer table, its BFLOPs and parameters",
     "plot": "draw how much each layer computes",
+    "graph": "draw a network",
     "layers": "document the sections of a cfg and their options",
     "models": "list the models that can be named",
     "weights": "look into weights files, convert them, cut them",
