@@ -71,7 +71,8 @@ class Cost(NamedTuple):
     @property
     def field(self) -> LayerCost | None:
         """The output with the largest receptive field."""
-        ends = [each for each in self.layers if each.node.index in self.graph.outputs and each.field]
+        outputs = self.graph.outputs
+        ends = [each for each in self.layers if each.node.index in outputs and each.field]
         return max(ends, key=lambda each: each.field.size if each.field else (0, 0), default=None)
 
     def _weighted(self) -> list[Path]:

@@ -87,11 +87,7 @@ def _ordered(sketch: Sketch, sizes: dict[int, Size]) -> list[Box]:
     placed: set[int] = set()
     while units:
         size = sizes[found[-1].key] if found else None
-        ready = (
-            number
-            for number, unit in enumerate(units[:_AHEAD])
-            if sizes[unit[0].key] == size and _reads(unit) <= placed | {box.key for box in unit}
-        )
+        ready = (number for number, unit in enumerate(units[:_AHEAD]) if sizes[unit[0].key] == size and _reads(unit) <= placed)
         unit = units.pop(next(ready, 0))
         found += unit
         placed.update(box.key for box in unit)
@@ -99,7 +95,8 @@ def _ordered(sketch: Sketch, sizes: dict[int, Size]) -> list[Box]:
 
 
 def _reads(unit: list[Box]) -> set[int]:
-    return {read.source for box in unit for read in box.reads}
+    """What boxes read that are none of them."""
+    return {read.source for box in unit for read in box.reads} - {box.key for box in unit}
 
 
 def _sizes(sketch: Sketch) -> dict[int, Size]:
