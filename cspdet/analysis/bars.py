@@ -112,7 +112,8 @@ def _about(node: Node) -> str:
     x, out = node.inputs[0], node.output
     what = f"[{node.name}]"
     if isinstance(node.layer, Convolutional):
-        what = f"{node.layer.size}×{node.layer.size}, {x.channels} to {out.channels} channels"
+        height, width = node.layer.sizes
+        what = f"{width}×{height}, {x.channels} to {out.channels} channels"
     return f"layer {node.index}: {what}\nat {out.width}×{out.height}: {node.operations / 1e9:.4f} BFLOPs"
 
 

@@ -31,7 +31,7 @@ def convolutions(node: Node) -> tuple[Work, ...]:
     if isinstance(layer, Convolutional):
         return (_work(layer.block(node.inputs[0]), node.inputs[0]),)
     if isinstance(layer, Deconvolutional):
-        return (Work(node.inputs[0].size, node.output.size, node.arrays["conv.weight"].size),)
+        return (Work(node.inputs[0].size, node.output.size, node.arrays["conv.weight"].size, layer.groups),)
     if isinstance(layer, Crnn | ConvLstm):
         return tuple(_work(block, node.inputs[0]) for block in layer.blocks(node.inputs[0]).values())
     return ()

@@ -75,7 +75,7 @@ def kind_of(node: Node) -> Kind:
     if isinstance(layer, Convolutional):
         if layer.groups > 1:
             return Kind.GROUPED
-        return Kind.POINT if layer.size == 1 else Kind.CONVOLUTION
+        return Kind.POINT if layer.sizes == (1, 1) else Kind.CONVOLUTION
     if layer.is_head:
         return Kind.HEAD
     return next((kind for types, kind in _KINDS.items() if isinstance(layer, types)), Kind.OTHER)

@@ -31,7 +31,8 @@ def caption(node: Node) -> str:
     if isinstance(layer, Pooling):
         return f"{'max' if isinstance(layer, Maxpool) else 'avg'} {layer.window}×{layer.window}{_stride(layer.strides)}"
     if isinstance(layer, Upsample):
-        return f"up ×{layer.stride}" if layer.stride > 0 else f"down /{-layer.stride}"
+        mode = "" if layer.mode == "nearest" else f"{layer.mode} "
+        return f"{mode or 'up '}×{layer.stride}" if layer.stride > 0 else f"down /{-layer.stride}"
     if isinstance(layer, Reorg | Reorg3d):
         return f"reorg {'×' if layer.reverse else '/'}{layer.stride}"
     if isinstance(layer, Route):
@@ -61,8 +62,9 @@ def width(node: Node) -> float:
 def _convolution(node: Node, layer: Convolutional) -> str:
     x = node.inputs[0].channels
     grouped = "" if layer.groups == 1 else " dw" if layer.groups == x else f" g{layer.groups}"
-    dilated = f" d{layer.dilation}" if layer.dilation > 1 and layer.size > 1 else ""
-    return f"{layer.size}×{layer.size}{grouped}{dilated}{_stride(layer.strides)}"
+    dilated = f" d{layer.dilation}" if layer.dilation > 1 and layer.sizes != (1, 1) else ""
+    height, width = layer.sizes
+    return f"{width}×{height}{grouped}{dilated}{_stride(layer.strides)}"
 
 
 def _stride(strides: tuple[int, int]) -> str:

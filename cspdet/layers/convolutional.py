@@ -305,4 +305,3 @@ def blurred_windows(before: Windows, kind: int, strides: tuple[int, int]) -> Win
     """The windows through the blur, of what has these before it."""
     vertical, horizontal = square(strides, 0, 2) if kind == 2 else square(strides, -1, 3)
     return before[0].then(vertical), before[1].then(horizontal)
-
