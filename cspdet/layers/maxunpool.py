@@ -67,7 +67,10 @@ class Maxunpool(Layer, names=("maxunpool",), known_to=("cspdet",)):
         return 1 / down, 1 / right
 
     def reach(self, x: Shape, before: Shape) -> tuple[Windows, Windows]:
-        """The values of the windows that the pixel is under; and all pixels under these, which decide whose it is."""
+        """The values of the windows that the pixel is under; and the pixels around, which decide whose it is.
+
+        Of the latter, these are all that could be: where windows do not begin at the pixel, fewer are.
+        """
         pooling = self.pooling
         assert isinstance(pooling, Maxpool)
         offset, last = pooling.total_padding // 2, pooling.window - 1

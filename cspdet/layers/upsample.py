@@ -67,8 +67,8 @@ class Upsample(Layer, names=("upsample",)):
         if self.stride < 0:
             own = Window(-self.stride, 0, -self.stride - 1)
         elif self.mode == "bilinear" and self.stride > 1:
-            # From the middles of the pixels: the two around (i + ½) / stride - ½, or the one there.
-            own = Window(1, (1 - self.stride) // 2 - self.stride + 1, self.stride - 1 - (self.stride - 1) // 2, self.stride)
+            # From the middles of the pixels: the two around (i + ½) / stride - ½.
+            own = Window(1, (1 - self.stride) // 2 - self.stride + 1, (1 - self.stride) // 2 + self.stride, self.stride)
         elif self.mode == "nails":
             own = Window(1, 0, 0, self.stride)
         else:
