@@ -107,6 +107,7 @@ def test_move() -> None:
         ("convolutional", "share_index=-2", "share_index=-2"),
         ("sam", "from=1", "from=2"),
         ("scale_channels", "from=0", "from=1"),
+        ("maxunpool", "from=1", "from=2"),
         ("partial_split", "from=1", "from=2"),
         ("contrastive", "yolo_layer=1", "yolo_layer=2"),
         ("yolo", "lead = 1", "lead = 2"),
@@ -589,4 +590,21 @@ def test_public_cfgs(path: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_cfgs_that_ship(path: Path) -> None:
-    check_that_nothing_else_changes(path, Random(path.stem).randrange(1000), "[dropout]")
+    """Of blocks and other files, a part can be changed there only, which is said; else the new text runs."""
+    source, place = Source.read(path), Random(path.stem).randrange(1000)
+    graph, _ = examine(source)
+    assert graph
+    if graph.names is None:
+        check_that_nothing_else_changes(path, place, "[dropout]")
+        return
+    try:
+        changed = insert(source, str(place % len(graph.nodes)), "[dropout]")
+    except CspdetError as error:
+        said: str | None = str(error)
+    else:
+        said = None
+        assert not changed.broken
+        other, _ = examine(changed.source)
+        assert other
+        assert len(other.nodes) == len(graph.nodes) + 1
+    assert said is None or "only the whole of it can be chosen" in said or "it stands in the block" in said
