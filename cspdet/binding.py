@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from cspdet.cfg.diagnostic import Findings, Label, Severity
 from cspdet.cfg.dialect import DIALECTS, Dialect
+from cspdet.cfg.number import PLAIN_NUMBERS
 from cspdet.cfg.source import Edit, Span
 from cspdet.cfg.syntax import BLANK, Entry, Section
 from cspdet.graph import setting
@@ -14,9 +14,6 @@ from cspdet.layers import BY_NAME
 from cspdet.layers.base import REQUIRED, Layer, Option, Problem
 from cspdet.layers.option import OWN, shown
 from cspdet.text import brief, nearest, slip
-
-# What a strict reader takes for a number (`darknet_cfg.cpp`).
-_PLAIN_NUMBERS = re.compile(r"[-.,0-9]*")
 
 
 def bind(kind: type[Layer], section: Section, index: int, dialect: Dialect, findings: Findings) -> Layer:
@@ -84,7 +81,7 @@ class _Binder:
     def strictly(self, entry: Entry, option: Option, problems: list[Problem]) -> list[Problem]:
         """What a program says that stops where the others go on."""
         consequence = f"{self.dialect.title} stops here"
-        if option.kind != "str" and not _PLAIN_NUMBERS.fullmatch(entry.value):
+        if option.kind != "str" and not PLAIN_NUMBERS.fullmatch(entry.value):
             message = f"`{brief(entry.value)}` is no number to {self.dialect.title}"
             return [Problem("bad-number", option.name, message, "write digits, `.` and `-` only", "error", consequence)]
         stops = ("unknown-word", "cut-number", "empty-item")

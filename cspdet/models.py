@@ -60,7 +60,7 @@ def find(cfg: str | Path) -> Model:
         cure = f"cspdet ships this model: name it `{path.stem}`" if path.stem in shipped else "check the path"
         raise UsageError(f"no such file: `{cfg}`", cure)
     close = nearest(str(cfg), shipped)
-    cure = f"did you mean `{close}`?" if close else "a cfg file, or one of: " + ", ".join(shipped)
+    cure = f"did you mean `{close}`?" if close else "name a cfg file, or a model that `cspdet models` lists"
     raise UsageError(f"`{cfg}` is neither a file nor the name of a model", cure)
 
 

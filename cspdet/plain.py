@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cspdet.cfg.diagnostic import Diagnostic, Findings
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
+from cspdet.cfg.number import PLAIN_NUMBERS
 from cspdet.cfg.source import Span
 from cspdet.cfg.syntax import Entry, Section
 from cspdet.graph import Graph
@@ -22,10 +23,6 @@ class Remark(NamedTuple):
 
     span: Span
     text: str
-
-
-# What a strict reader takes for a number or a list of them.
-_PLAIN = re.compile(r"[-.,0-9]*")
 
 
 def plain_text(graph: Graph) -> str:
@@ -89,8 +86,8 @@ def _strictly(section: Section, layer: Layer, dialect: Dialect, findings: Findin
                 told.append(Remark(entry.key_span, f"{where} is dropped: {dialect.title} does not know it"))
             else:
                 _unsaid(findings, entry.key_span, f"{where} is no option of {dialect.title}")
-        elif option.kind != "str" and not _PLAIN.fullmatch(entry.value):
-            text = _decimal(entry.value)
+        elif option.kind != "str" and not PLAIN_NUMBERS.fullmatch(entry.value):
+            text = _decimal(option.parse(entry.value)[0])
             told.append(Remark(entry.value_span, f"{where} becomes `{text}`"))
             yield entry._replace(value=text)
         elif (named := _named(entry)) != entry:
@@ -131,13 +128,14 @@ def _named(entry: Entry) -> Entry:
     return entry._replace(value=DARKNETS_NAMES.get(entry.value, entry.value)) if entry.key == "activation" else entry
 
 
-def _decimal(value: str) -> str:
-    """Numbers without exponents and plus signs, as C reads them; what is no number is 0 there."""
-    words = []
-    for word in value.split(","):
-        found = re.match(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", word)
-        words.append(f"{float(found.group()):.12f}".rstrip("0").rstrip(".") if found else "0")
-    return ",".join(words)
+def _decimal(value: Any) -> str:
+    """What C reads, without exponents and plus signs."""
+    if isinstance(value, tuple):
+        return ",".join(map(_decimal, value))
+    if isinstance(value, float):
+        digits = f"{Decimal(repr(value)):f}"
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return str(int(value))
 
 
 def _unsaid(findings: Findings, span: Span, message: str) -> None:

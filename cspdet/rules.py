@@ -5,7 +5,7 @@ A rule's diagnostics have its name, in kebab-case, as their code, and its docstr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from cspdet.build import build
 from cspdet.cfg.diagnostic import Diagnostic, Label, Severity, in_order
@@ -382,8 +382,13 @@ def examine(source: Source, dialect: Dialect = ALEXEYAB, **size: int | None) -> 
     `size` may give `width`, `height` and `channels` in place of those of [net].
     """
     graph, diagnostics = build(source, dialect, **size)
-    found = in_order((*diagnostics, *(each for rule in RULES if graph for each in rule(graph))))
+    found = with_rules(graph, diagnostics)
     return (None if any(each.severity == "error" for each in found) else graph), found
+
+
+def with_rules(graph: Graph | None, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """What was found in building a graph, whole or not, and what the rules say of it, in the order of the text."""
+    return in_order((*diagnostics, *(each for rule in RULES if graph for each in rule(graph))))
 
 
 def load(source: Source, dialect: Dialect = ALEXEYAB, **size: int | None) -> tuple[Graph, tuple[Diagnostic, ...]]:

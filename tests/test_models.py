@@ -131,11 +131,11 @@ def test_a_misspelt_name(name: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["transformer", "a/b/c", "-", "a\0b", "", "x" * 300, "x/" * 3000])
-def test_an_unknown_name_is_answered_with_all_there_are(name: str) -> None:
+def test_an_unknown_name_is_answered_with_where_they_are_listed(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         find(name)
     assert "neither a file nor the name of a model" in caught.value.message
-    assert all(each in caught.value.help for each in known())
+    assert "`cspdet models` lists" in (caught.value.help or "")
 
 
 def test_a_missing_cfg_is_missing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cspdet.graph import Graph, Node
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import Layer
 from cspdet.layers.net import Net
-from cspdet.rules import examine
+from cspdet.rules import with_rules
 
 
 class Spot(NamedTuple):
@@ -41,12 +41,16 @@ class Page:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything there is to say, in the order of the text."""
-        return examine(self.source, self.dialect)[1]
+        return with_rules(*self._built)
 
     @cached_property
     def graph(self) -> Graph | None:
         """The layers that are known; of unfinished text, not all."""
-        return build(self.source, self.dialect)[0]
+        return self._built[0]
+
+    @cached_property
+    def _built(self) -> tuple[Graph | None, tuple[Diagnostic, ...]]:
+        return build(self.source, self.dialect)
 
     @cached_property
     def expansion(self) -> Expansion:

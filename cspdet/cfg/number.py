@@ -17,6 +17,9 @@ _REAL = re.compile(
     r"))"
 )
 
+# A number, or a list of them, to a strict reader (hank-ai's `darknet_cfg.cpp`).
+PLAIN_NUMBERS = re.compile(r"[-.,0-9]*")
+
 # Darknet's `int` has 32 bits, and what lies beyond is undefined there.
 LARGEST_INTEGER = 2**31 - 1
 

@@ -180,14 +180,14 @@ def test_strict_says_what_it_does(run: Run, tmp_path: Path) -> None:
     code, out, err = run("expand", cfg, "--strict", "hank-ai")
     assert code == 0
     assert out == (
-        "[net]\nwidth=32\nheight=32\nchannels=3\nsaturation=1.5\nlearning_rate=0.001\nsteps=100,200\n\n"
+        "[net]\nwidth=32\nheight=32\nchannels=3\nsaturation=1.5\nlearning_rate=0.001\nsteps=1,200\n\n"
         "[convolutional]\nfilters=4\nactivation=swish\n"
     )
     for line, words in [
         (1, "`[network]` becomes `[net]`"),
         (5, "`saturation` of `[network]` becomes `1.5`"),
         (6, "`learning_rate` of `[network]` becomes `0.001`"),
-        (7, "`steps` of `[network]` becomes `100,200`"),
+        (7, "`steps` of `[network]` becomes `1,200`"),
         (8, "`[conv]` becomes `[convolutional]`"),
         (10, "`filters` of `[conv]` is dropped: another one counts"),
         (11, "`foo` of `[conv]` is dropped: it has no meaning"),
