@@ -19,9 +19,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
-from cspdet.commands.common import add_dialect, add_size
 from cspdet.commands.job import SWALLOWED, Job
-from cspdet.commands.loading import cfg_of, load_detector, positive, share, sort_files
+from cspdet.commands.loading import add_running, cfg_of, load_detector, share, sort_files
 from cspdet.errors import UsageError
 from cspdet.preprocess import PROFILES
 from cspdet.sources import expand
@@ -75,14 +74,10 @@ def configure(parser: ArgumentParser) -> None:
     )
     add("--show", action="store_true", help="show the results in a window; q ends")
     add("--quiet", action="store_true", help="print no objects")
-    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
-    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
     add("-c", dest="camera", type=_number, metavar="N", help="camera to look through")
     add("-ext_output", action="store_true", help="as Darknet has it; changes nothing: places are always printed")
     add("-dont_show", action="store_true", help="as Darknet has it; changes nothing: only --show shows")
-    add("-i", dest="gpu", type=int, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
-    add_size(parser)
-    add_dialect(parser)
+    add_running(parser)
 
 
 class _Files(NamedTuple):

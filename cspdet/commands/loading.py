@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cspdet.commands.common import settings_of
+from cspdet.commands.common import add_dialect, add_size, settings_of
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.layers.head import Head
@@ -46,6 +46,23 @@ def positive(text: str) -> int:
     """A number from 1."""
     if not text.isdecimal() or not 0 < int(text[:9]) == int(text[-9:]):
         raise ArgumentTypeError(f"`{text}` is no number from 1 on")
+    return int(text)
+
+
+def add_running(parser: ArgumentParser) -> None:
+    """The options that say how a detector is loaded and run."""
+    add = parser.add_argument
+    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
+    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
+    add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
+    add_size(parser)
+    add_dialect(parser)
+
+
+def _gpu(text: str) -> int:
+    """The number of a GPU."""
+    if not text.isdecimal() or len(text) > 9:
+        raise ArgumentTypeError(f"`{text}` is no number of a GPU (or is `-i{text}` misspelt?)")
     return int(text)
 
 

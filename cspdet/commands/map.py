@@ -20,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cspdet.commands.common import add_dialect, add_size, dialect_of, read_cfg
-from cspdet.commands.loading import cfg_of, check_classes, load_detector, positive, share, sort_files
+from cspdet.commands.common import dialect_of, read_cfg
+from cspdet.commands.loading import add_running, cfg_of, check_classes, load_detector, positive, share, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import UsageError
 from cspdet.files import check_writable, make_folder, overwrites, real_path
@@ -85,13 +85,9 @@ def configure(parser: ArgumentParser) -> None:
     add("--errors-dir", "--out", dest="errors_dir", metavar="FOLDER", help="where they go (default: errors)")
     add("--like", choices=[*PROFILES], help="program whose preprocessing is used (default: that of the dialect)")
     add("--letterbox", "-letter_box", action="store_true", default=None, help="keep proportions (default: as the cfg says)")
-    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
-    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
     add("-dont_show", action="store_true", help="as Darknet has it; changes nothing")
     add("-ext_output", action="store_true", help="as Darknet has it; changes nothing")
-    add("-i", dest="gpu", type=_number, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
-    add_size(parser)
-    add_dialect(parser)
+    add_running(parser)
 
 
 class _Files(NamedTuple):
@@ -139,13 +135,6 @@ def run(arguments: Namespace) -> int:
     if written:
         print(printable(f"saved: {', '.join(written)}"), file=for_people)
     return 0
-
-
-def _number(text: str) -> int:
-    """The number of a GPU."""
-    if not text.isdecimal() or len(text) > 9:
-        raise ArgumentTypeError(f"`{text}` is no number of a GPU (or is `-i{text}` misspelt?)")
-    return int(text)
 
 
 def _points(text: str) -> int:
