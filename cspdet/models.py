@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cspdet.download import fetch
 from cspdet.errors import UsageError
 from cspdet.paths import exists, is_file, is_folder
 from cspdet.shipped import Official, catalogue, folder
@@ -40,6 +39,9 @@ class Model(NamedTuple):
             return self.weights
         if self.official is None:
             raise UsageError(f"there are no official weights for `{self.name}`", "name a weights file after the cfg")
+        # What knows the web takes 20 ms to import, which other commands need not wait for.
+        from cspdet.download import fetch
+
         return fetch(self.official)
 
 
