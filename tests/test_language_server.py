@@ -291,6 +291,14 @@ def test_the_outline(tmp_path: Path) -> None:
     assert found[6].detail.startswith("layer 1 [convolutional]: 64x32x16 → 64x32x21")
 
 
+def test_without_its_package(run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cspdet.language_server", raising=False)
+    monkeypatch.setitem(sys.modules, "pygls.lsp.server", None)
+    code, out, err = run("lsp")
+    assert (code, out) == (2, "")
+    assert err == "error: the language server needs the package `pygls`, which is not installed\n  help: pip install pygls\n"
+
+
 def test_characters_outside_the_basic_plane(tmp_path: Path) -> None:
     """Clients count in UTF-16, where such a character has two units."""
     text = "[net]\nwidth=8\nheight=8\nchannels=3\n[dropout]\n\N{GRINNING FACE}\N{GRINNING FACE}=1\n"

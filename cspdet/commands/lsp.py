@@ -1,7 +1,7 @@
 """Serve editors over the Language Server Protocol, on standard input and output.
 
 Diagnostics while typing, help and shapes under the pointer, completion, jumps to what `layers=-4` or `@name` names, an outline.
-It needs `pip install 'cspdet[lsp]'`. docs/editors.md says how editors start it.
+It needs `pip install pygls`. docs/editors.md says how editors start it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def run(arguments: Namespace) -> int:
     try:
         from cspdet.language_server import serve
     except ModuleNotFoundError as error:
-        message = f"the language server needs `{(error.name or '').split('.')[0]}`, which is not installed"
-        raise UsageError(message, "`pip install 'cspdet[lsp]'`") from None
+        if (error.name or "").split(".")[0] not in ("pygls", "lsprotocol"):
+            raise
+        raise UsageError("the language server needs the package `pygls`, which is not installed", "pip install pygls") from None
     # Standard output belongs to the protocol, and the log is for whoever looks for a mistake in it.
     logging.getLogger("pygls").setLevel(logging.ERROR)
     server = serve(DIALECTS[arguments.dialect], notes=arguments.notes)
