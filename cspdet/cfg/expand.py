@@ -35,6 +35,8 @@ _INPUT, _INDEX = "in", "index"
 _NO_DEFAULT = "?"
 
 _REFERENCE = re.compile(r"@([A-Za-z_][\w.]*)?", re.ASCII)
+# A layer by its name, or what a variable holds: no number of a layer has part in it.
+_NAMED = re.compile(r"@[\w.]+|\$(?:\((?P<within>\w+)\)|(?P<variable>\w+))", re.ASCII)
 
 
 class Block(NamedTuple):
@@ -83,6 +85,8 @@ class _Scope(NamedTuple):
     through: tuple[Span, ...] = ()
     # The layer that the block reads; None at the top.
     reads: int | None = None
+    # The variables that hold nothing but layers that are named.
+    named: frozenset[str] = frozenset()
 
 
 def authored(document: Document) -> bool:
@@ -147,6 +151,7 @@ class _Expander(Findings):
         self.anonymous = 0
         self.blocks: dict[str, Block] = {}
         self.variables: dict[str, str] = {}
+        self.named: frozenset[str] = frozenset()
         self.defined: dict[str, Entry] = {}
         self.names: dict[str, int] = {}
         self.places: dict[str, Span] = {}
@@ -172,7 +177,7 @@ class _Expander(Findings):
             elif section.name == INCLUDE:
                 self.include(section, (*files, path))
             else:
-                self.use(section, _Scope(self.variables))
+                self.use(section, _Scope(self.variables, named=self.named))
 
     def define(self, section: Section) -> None:
         """Variables."""
@@ -187,8 +192,11 @@ class _Expander(Findings):
             else:
                 self.defined[entry.key] = entry
                 value = self.settings.get(entry.key)
-                text = self.text(entry, _Scope(self.variables)) if value is None else value
+                scope = _Scope(self.variables, named=self.named)
+                text = self.text(entry, scope) if value is None else value
                 self.variables[entry.key] = "" if text is None else text
+                if value is None and _by_name(entry.value, scope.named):
+                    self.named |= {entry.key}
 
     def include(self, section: Section, files: tuple[Path, ...]) -> None:
         """Put another file in the place of the section."""
@@ -321,8 +329,8 @@ class _Expander(Findings):
             text = self.text(entry, scope)
             spoilt = spoilt or text is None
             if text is not None:
-                spans = (_through(span, scope.through) for span in (entry.key_span, entry.value_span))
-                entries.append(Entry(entry.key, text, entry.comment, *spans))
+                key, value = (_through(span, scope.through) for span in (entry.key_span, entry.value_span))
+                entries.append(Entry(entry.key, text, entry.comment, key, value, _named_items(entry.value, scope)))
         span = _through(section.name_span, scope.through)
         self.sections.append(Section(section.name, span, tuple(entries), spoilt))
         self.origins.append(self.origin)
@@ -348,9 +356,12 @@ class _Expander(Findings):
                 cure = f"did you mean `{near}`?" if near else known
                 self.report("error", "unknown-option", message, span, "", cure, edits=edits)
         values: dict[str, str] = {}
+        named = self.named
         # A default may use the parameters before it, and what is defined for the whole file.
-        defaults = _Scope({}, through=through)
+        defaults = _Scope({}, through=through, reads=self.layers - 1)
         for key, parameter in block.parameters.items():
+            here = _by_name(given[key].value, scope.named) if key in given else _by_name(parameter.value, named)
+            named = named | {key} if here else named - {key}
             if key in given:
                 text = self.text(given[key], scope)
             elif parameter.value == _NO_DEFAULT:
@@ -368,7 +379,7 @@ class _Expander(Findings):
         # What is in a block without a name cannot be named from outside; a digit in front is what no name has.
         prefix = f"{name}." if name else f"{self.anonymous}."
         index = {_INDEX: scope.variables[_INDEX]} if _INDEX in scope.variables else {}
-        inner = _Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1)
+        inner = _Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1, named)
         for each in block.body:
             self.use(each, inner)
 
@@ -434,6 +445,30 @@ class _Expander(Findings):
             self.report("error", "bad-name", message, _through(entry.value_span, scope.through), "", cure)
             return ""
         return text
+
+
+def _by_name(value: str, named: Collection[str]) -> bool:
+    """Whether a value names layers and does nothing else: `@stem`, or one of the variables `named`, or a list of them."""
+    found = [_NAMED.fullmatch(item) for item in value.split(",")]
+    return all(each and (each[0][0] == "@" or (each["within"] or each["variable"]) in named) for each in found)
+
+
+def _named_items(value: str, scope: _Scope) -> tuple[bool, ...]:
+    """Of each item that a good value comes to, whether it is from a variable that names layers; nothing where none is."""
+    if "$" not in value or not scope.named:
+        return ()
+    found: list[bool] = []
+    begun = ""
+    for part in value.split(","):
+        begun += part
+        # A comma may stand between what a function is given.
+        if begun.count("(") == begun.count(")"):
+            number = interpolate(begun, scope.variables.get).count(",") + 1
+            found += [_by_name(begun, scope.named)] * number
+            begun = ""
+        else:
+            begun += ","
+    return tuple(found) if any(found) else ()
 
 
 def _through(span: Span, uses: tuple[Span, ...]) -> Span:

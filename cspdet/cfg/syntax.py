@@ -32,6 +32,8 @@ class Entry(NamedTuple):
     comment: str
     key_span: Span
     value_span: Span
+    # Of each item of the value, whether it came by a variable from where a layer is named `@…`; nothing where none did.
+    named: tuple[bool, ...] = ()
 
 
 class Section(NamedTuple):

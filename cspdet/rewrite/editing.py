@@ -118,6 +118,10 @@ def _carry_out(old: Outline, change: Callable[[Layout], Layout], dialect: Dialec
     except CfgError as error:
         return Edited(source, error.diagnostics, (len(old.layers), 0))
     counts = (len(old.layers), len(new.layers))
+    # Where a name means nothing any more, what would come of it has other layers, and their numbers say nothing.
+    unnamed = worse(Examined(old.source, old.diagnostics), Examined(source, new.diagnostics), draft.order)
+    if any(map(breaks, unnamed)):
+        return Edited(source, unnamed, counts)
     numbers = _numbers(old, new, draft.order)
     edits, lost = renumbered(old, numbers, len(new.layers), dialect)
     if lost:

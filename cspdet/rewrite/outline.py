@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cspdet.build import net_of
+from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import Dialect
 from cspdet.cfg.expand import BLOCK, END, KEYWORDS, Expansion, expand
 from cspdet.cfg.number import LARGEST_INTEGER, atoi
@@ -48,6 +49,8 @@ class Outline(NamedTuple):
     source: Source
     document: Document
     expansion: Expansion
+    # What is wrong with the text, before any section of it is looked at.
+    diagnostics: tuple[Diagnostic, ...]
     # The section about the input; and those of all layers, by their numbers.
     net: Section | None
     layers: tuple[Section, ...]
@@ -96,7 +99,7 @@ def outline(source: Source, dialect: Dialect) -> Outline:
     places = [place for place, section in enumerate(sections) if section is not net]
     net_owner = next((owner for section, owner in zip(sections, expansion.origins, strict=True) if section is net), None)
     layers, owners = tuple(sections[place] for place in places), tuple(expansion.origins[place] for place in places)
-    return Outline(source, document, expansion, net, layers, net_owner, owners)
+    return Outline(source, document, expansion, (*diagnostics, *found), net, layers, net_owner, owners)
 
 
 def _read(text: str) -> str:
@@ -109,15 +112,17 @@ def _items(entry: Entry, kind: str, dialect: Dialect) -> Iterator[tuple[str, Spa
     """The numbers of an entry, where each stands, and whether it is named."""
     items, span = entry.value.split(","), entry.value_span
     written = span.text.split(",")
-    if "$" in span.text or len(written) != len(items):
-        yield from ((item, None, False) for item in items[: 1 if kind == "OneSource" else None])
+    one = 1 if kind == "OneSource" else None
+    named = entry.named or (False,) * len(items)
+    # A variable may hold several, and a comma may part what a function is given.
+    if len(written) != len(items) or any(text.count("(") != text.count(")") for text in written):
+        yield from [(item, None, by_name) for item, by_name in zip(items, named, strict=True)][:one]
         return
     start = span.start
-    for item, text in zip(items, written, strict=True):
+    for item, text, by_name in [*zip(items, written, named, strict=True)][:one]:
         first = start + len(text) - len(text.lstrip(BLANK))
-        yield item, span._replace(start=first, end=first + len(_read(text.lstrip(BLANK)))), "@" in text
-        if kind == "OneSource":
-            return
+        place = span._replace(start=first, end=first + len(_read(text.lstrip(BLANK))))
+        yield item, None if "$" in text else place, by_name or "@" in text
         start += len(text) + 1
-    if not dialect.comments:  # Darknet reads on behind the commas of a comment
+    if one is None and not dialect.comments:  # Darknet reads on behind the commas of a comment
         yield from ((item, None, False) for item in entry.comment.split(",")[1:])

@@ -340,6 +340,26 @@ def test_names_stay_and_numbers_follow() -> None:
     assert found.layers == (8, 11)
 
 
+def test_names_that_are_handed_over() -> None:
+    """A block, a variable and a block within a block get a layer by its name; `@in` follows the order."""
+    text = (
+        "[define]\nback=-1\n[block]\nname=join\nwith=?\nlike=$with\n[route]\nlayers = $back, $with, $( like )\n[end]\n"
+        "[block]\nname=outer\nx=?\ny=@in\n[join]\nwith=$x\n[shortcut]\nfrom=$y\n[end]\n"
+        f"{NET}[maxpool]\nname=a\nsize=1\n\n[maxpool]\nname=b\nsize=1\n\n[define]\nboth=@a,@b\n\n"
+        "[route]\nlayers=$both,-1\n\n[outer]\nx=@a,@b\ny=@b\n\n[join]\nwith=@b\n\n[outer]\nx=0\n"
+    )
+    found = insert(Source("X.cfg", text), "a", "[dropout]")
+    assert not found.new
+    assert found.source.text == text.replace("[maxpool]\nname=b", "[dropout]\n\n[maxpool]\nname=b")
+    assert remove(found.source, "1").source.text == text
+    words = "`layers=0` of layer 6 would have to be `1`, but it stands in the block that is used in line"
+    with pytest.raises(CspdetError, match=words):
+        insert(Source("X.cfg", text), "net", "[dropout]")
+    gone = remove(Source("X.cfg", text), "a")
+    places = [(each.code, str(each.label.span)) for each in gone.new]
+    assert places == [("bad-reference", "X.cfg:29:6"), ("bad-reference", "X.cfg:35:3")]
+
+
 def test_uses_of_blocks_are_taken_as_a_whole() -> None:
     source = Source("X.cfg", AUTHORED.replace("layers=@stage, -1, @stem, 3", "layers=-1, @stem"))
     by_name, by_number = (remove(source, word).source.text for word in ("stage", "1..3"))
@@ -570,8 +590,8 @@ def check_that_nothing_else_changes(path: Path, after: int, new: str) -> None:
         assert (None if now.shares is None else old(now.shares)) == before.shares
         mentions = [tuple(map(old, targets)) for _, targets in now.layer.mentions()]
         assert mentions == [targets for _, targets in before.layer.mentions()]
-        # What is named by number is still that very layer, not the new one in its place.
-        assert after + 1 not in [target for _, targets in now.layer.mentions() for target in targets]
+        # What is named by number is still that very layer, not the new one in its place, which `@in` is.
+        assert graph.names is not None or after + 1 not in [each for _, targets in now.layer.mentions() for each in targets]
     assert remove(changed.source, str(after + 1)).source.text == source.text
 
 
@@ -590,21 +610,7 @@ def test_public_cfgs(path: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_cfgs_that_ship(path: Path) -> None:
-    """Of blocks and other files, a part can be changed there only, which is said; else the new text runs."""
-    source, place = Source.read(path), Random(path.stem).randrange(1000)
-    graph, _ = examine(source)
-    assert graph
-    if graph.names is None:
-        check_that_nothing_else_changes(path, place, "[dropout]")
-        return
-    try:
-        changed = insert(source, str(place % len(graph.nodes)), "[dropout]")
-    except CspdetError as error:
-        said: str | None = str(error)
-    else:
-        said = None
-        assert not changed.broken
-        other, _ = examine(changed.source)
-        assert other
-        assert len(other.nodes) == len(graph.nodes) + 1
-    assert said is None or "only the whole of it can be chosen" in said or "it stands in the block" in said
+    """Whatever they name layers by: numbers, names, or names that go through parameters and includes."""
+    found, chance = outline(Source.read(path), ALEXEYAB), Random(path.stem)
+    # Of blocks and other files, a part can be changed there only.
+    check_that_nothing_else_changes(path, found.layers_of(chance.choice(found.owners))[-1], "[dropout]")
