@@ -11,6 +11,7 @@ from cspdet.cfg.diagnostic import Diagnostic, count, render
 from cspdet.cfg.dialect import DIALECTS, Dialect
 from cspdet.cfg.source import LARGEST, Source
 from cspdet.errors import UsageError
+from cspdet.files import check_writable, overwrites, real_path
 from cspdet.graph import Graph
 from cspdet.models import find
 from cspdet.rules import examine
@@ -67,6 +68,19 @@ def read_cfg(name: str, arguments: Namespace) -> Source:
     """
     source = standard_input() if name == "-" else Source.read(find(name).cfg)
     return source.set(settings_of(arguments))
+
+
+def check_out(out: str, source: Source) -> None:
+    """See that a text that is made of a cfg could be written, and would not take the place of what it is made of.
+
+    Raises:
+        UsageError: it cannot, or it would.
+    """
+    if out == "-":
+        return
+    check_writable(out)
+    if real_path(out) == real_path(source.path):
+        raise overwrites(out)
 
 
 def standard_input() -> Source:

@@ -14,7 +14,7 @@ from argparse import ArgumentParser, Namespace
 
 from cspdet.cfg.diagnostic import count
 from cspdet.cfg.dialect import DIALECTS
-from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, print_diagnostics, read_cfg
+from cspdet.commands.common import add_dialect, check_out, dialect_of, graph_or_diagnostics, print_diagnostics, read_cfg
 from cspdet.files import replacing
 from cspdet.plain import plain_problems, plain_text, strict_text
 from cspdet.text import printable
@@ -33,6 +33,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Write the text."""
     source = read_cfg(arguments.cfg, arguments)
+    check_out(arguments.out, source)
     graph = graph_or_diagnostics(source, dialect_of(arguments))
     if graph is None:
         return 1

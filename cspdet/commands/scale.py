@@ -11,15 +11,14 @@ convolutions on one side of a cross stage partial block. docs/scaling.md says mo
 from __future__ import annotations
 
 import math
-import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from fractions import Fraction
 
-from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg, totals
+from cspdet.commands.common import add_dialect, check_out, dialect_of, graph_or_diagnostics, read_cfg, totals
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, overwrites, real_path, replacing
+from cspdet.files import replacing
 from cspdet.graph import Graph
 from cspdet.scaling.compound import LEAST, MOST, Scaled, scaled
 from cspdet.text import counted, printable
@@ -47,10 +46,7 @@ def run(arguments: Namespace) -> int:
     if arguments.depth is None and arguments.width is None:
         raise UsageError("there is nothing to scale by", "give `--depth`, `--width` or both")
     source = read_cfg(arguments.cfg, arguments)
-    if arguments.out != "-":
-        check_writable(arguments.out)
-        if real_path(arguments.out) == os.path.realpath(source.path):
-            raise overwrites(arguments.out)
+    check_out(arguments.out, source)
     graph = graph_or_diagnostics(source, dialect_of(arguments))
     if graph is None:
         return 1

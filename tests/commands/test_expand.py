@@ -288,6 +288,7 @@ def test_own_options_that_plain_text_cannot_say_stop(run: Run, tmp_path: Path, s
         (["{none}"], 2, "no such file"),
         (["{broken}"], 1, "there is no variable `nothing`"),
         (["{cfg}", "-o", "{folder}/none/out.cfg"], 2, "cannot write"),
+        (["{cfg}", "-o", "{folder}/../{folder.name}/X.cfg"], 2, "it is one of the files that are read"),
         (["{cfg}", "--set", "width"], 2, "`width` is not `NAME=VALUE`"),
         (["{cfg}", "--set", "widht=1"], 2, "has no variable `widht`"),
         (["{cfg}", "--set", "width=wide"], 1, "`width` is `wide`, which is no number"),
