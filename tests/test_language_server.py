@@ -171,6 +171,7 @@ def test_help_and_shapes(tmp_path: Path) -> None:
         ("[convolutional]\npad=", {"0", "1"}, {"mish"}),
         ("[convolutional]\nfilters=8\n", {"size", "name", "repeat"}, {"filters"}),
         ("[route]\nlayers=-1,@", {"stem", "stem.inner"}, {"in"}),
+        ("[route]\nlayers=@stem.", {"stem.inner"}, {"stem"}),
         ("[convolutional]\nfilters=$(3*cl", {"classes"}, {"max"}),
         ("[convolutional]\nfilters=$(m", {"max", "min"}, {"classes"}),
         ("[cbl]\n", {"filters", "name"}, {"size"}),
@@ -194,14 +195,18 @@ def test_completion(tmp_path: Path, line: str, some: set[str], none: set[str]) -
     for each in items:
         assert isinstance(each.text_edit, types.TextEdit)
         assert each.text_edit.range.end == position(text, len(text))
+        begun = len(line) - max(line.rfind(sign) for sign in "[\n=@$(*") - 1
+        assert each.text_edit.range.start == position(text, len(text) - begun)
 
 
 def test_jumps(tmp_path: Path) -> None:
     (tmp_path / "more.inc").write_text("[block]\nname=far\n[dropout]\n[end]\n")
-    text = "[include]\nfile=more.inc\n" + TEXT + "[far]\n"
+    text = "[include]\nfile=more.inc\n" + TEXT + "[far]\n[route]\nlayers=0\n[route]\nlayers=@stem.inner\n"
     places = {
         "a number": (at("layers=-2", 8, text), "X.cfg", text.index("convolutional]\nfilters=$(3")),
-        "a name": (at("@stem", 2, text), "X.cfg", text.index("convolutional]\nname=inner")),
+        "a name": (at("@stem", 2, text), "X.cfg", text.index("stem\nfilters=16")),
+        "a name within a block": (at("@stem.inner", 9, text), "X.cfg", text.index("inner\n")),
+        "a number of a block's layer": (at("layers=0", 7, text), "X.cfg", text.index("cbl]\nname=stem")),
         "a variable": (at("$classes\nmask", 3, text), "X.cfg", text.index("classes=2")),
         "a parameter": (at("=$filters", 3, text), "X.cfg", text.index("filters=?")),
         "a block": (at("[cbl]", 2, text), "X.cfg", text.index("cbl\nfilters=?")),

@@ -30,7 +30,8 @@ class Completion(NamedTuple):
 def completions(page: Page, offset: int) -> list[Completion]:
     """What could stand at a place, of what begins like the word before it."""
     before = page.line_before(offset)
-    begun = re.search(r"[\w-]*$", before, re.ASCII)
+    # Names of layers within blocks have points.
+    begun = re.search(r"(?<=@)[\w.]*$|[\w-]*$", before, re.ASCII)
     word = begun[0] if begun else ""
     found = [each for each in _all(page, offset, before) if each.text.lower().startswith(word.lower())]
     return [each._replace(begun=len(word)) for each in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cspdet.assist.page import Page
-from cspdet.assist.references import layer_of, word_at
+from cspdet.assist.references import layer_of, name_of, word_at
 from cspdet.cfg.expand import BLOCK, DEFINE
 from cspdet.cfg.source import Source, Span
 from cspdet.errors import UsageError
@@ -30,8 +30,14 @@ def definition(page: Page, offset: int) -> Span | None:
         entry = next((each for each in around.entries if each.key == word.text), None) if around else None
         variable = page.expansion.variables.get(word.text)
         return entry.key_span if entry else variable.span if variable else None
+    if name := name_of(page, spot.section, word):
+        return page.expansion.places[name]
     node = layer_of(page, spot.section, word)
-    return node.section.name_span if node else None
+    if node is None:
+        return None
+    # Of a layer that a block makes, where the block is used; from within blocks, where the layer is written.
+    span = node.section.name_span
+    return span.through[0] if span.through and page.definition_around(spot.section) is None else span
 
 
 def name_at(page: Page, offset: int) -> str | None:

@@ -53,23 +53,27 @@ def words(page: Page, section: Section, entry: Entry) -> list[Word]:
 def layer_of(page: Page, section: Section, word: Word) -> Node | None:
     """The layer that a word names, seen from a section."""
     nodes = {node.index: node for node in (page.graph.nodes if page.graph else ())}
-    here = page.nodes(section) or page.made_by(section)
     if word.kind == "number":
         number = int(word.text)
+        here = page.nodes(section) or page.made_by(section)
         index = number if number >= 0 else (here[0].index + number if here else None)
         return nodes.get(index) if index is not None else None
-    if word.kind != "layer":
-        return None
-    if word.text == "in":
+    name = name_of(page, section, word)
+    return nodes.get(page.expansion.names[name]) if name else None
+
+
+def name_of(page: Page, section: Section, word: Word) -> str | None:
+    """The name that a word means, as the file has it from the top, seen from a section."""
+    if word.kind != "layer" or word.text == "in":
         return None
     names = page.expansion.names
-    inside = page.definition_around(section) is not None
-    if inside:
+    here = page.nodes(section) or page.made_by(section)
+    if page.definition_around(section) is not None:
         # The names of a block's layers begin with those of its uses; the first use stands for all.
         for full, index in names.items():
             if full.endswith(f".{word.text}") and here and index < here[-1].index:
-                return nodes.get(index)
-    return nodes.get(names[word.text]) if word.text in names else None
+                return full
+    return word.text if word.text in names else None
 
 
 def _names_layers(page: Page, section: Section, entry: Entry) -> bool:

@@ -61,6 +61,8 @@ class Expansion(NamedTuple):
     document: Document
     # Of every named layer, its number; those within blocks as `block.layer`.
     names: dict[str, int]
+    # Where each of these names was given.
+    places: dict[str, Span]
     # The blocks and the variables that are defined, the latter with what they stand for and where that is written.
     blocks: dict[str, Block]
     variables: dict[str, Variable]
@@ -120,7 +122,7 @@ def expand(
         if settings:
             name = next(iter(settings))
             raise UsageError(f"`{document.source.path}` has no variable `{name}`", "variables are made in `[define]`")
-        return Expansion(document, {}, {}, {}, authored=False, origins=tuple(range(len(document.sections)))), ()
+        return Expansion(document, {}, {}, {}, {}, authored=False, origins=tuple(range(len(document.sections)))), ()
     expander = _Expander(dialect, taken, inputs, settings)
     try:
         expander.run(document, ())
@@ -135,7 +137,8 @@ def expand(
         complete = False
     plain = document._replace(sections=tuple(expander.sections))
     variables = {name: Variable(value, expander.defined[name].key_span) for name, value in expander.variables.items()}
-    found = Expansion(plain, expander.names, expander.blocks, variables, True, complete, tuple(expander.origins))
+    names, places, origins = expander.names, expander.places, tuple(expander.origins)
+    found = Expansion(plain, names, places, expander.blocks, variables, True, complete, origins)
     return found, tuple(expander.diagnostics)
 
 
