@@ -6,6 +6,7 @@ from typing import Any
 
 from cspdet.cfg.diagnostic import Findings, Label, Severity
 from cspdet.cfg.dialect import DIALECTS, Dialect
+from cspdet.cfg.expression import number_of
 from cspdet.cfg.number import PLAIN_NUMBERS
 from cspdet.cfg.source import Edit, Span
 from cspdet.cfg.syntax import BLANK, Entry, Section
@@ -74,8 +75,10 @@ class _Binder:
             edits = [setting(self.section, option, text, self.dialect) for option, text in problem.cures]
             if problem.code in ("comment-in-word", "comma-in-comment") and entry.value:
                 edits += _comment_above(entry)
-            consequence = problem.consequence
-            self.report(problem.severity, problem.code, problem.message, place, consequence, problem.help, edits=tuple(edits))
+            consequence, cure = problem.consequence, problem.help
+            if problem.code == "cut-number" and "$" in entry.value_span.text and number_of(entry.value) is not None:
+                cure = "`$(…)` gives whole numbers by `round`, `floor`, `ceil`, `//` or `divisible`"
+            self.report(problem.severity, problem.code, problem.message, place, consequence, cure, edits=tuple(edits))
         return value, problems
 
     def strictly(self, entry: Entry, option: Option, problems: list[Problem]) -> list[Problem]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cspdet.binding import bind
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label, Severity
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
-from cspdet.cfg.expand import Expansion, expand
+from cspdet.cfg.expand import KEYWORDS, Expansion, expand
 from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Section, parse
 from cspdet.errors import UsageError
@@ -54,7 +54,8 @@ def build(
     expansion, found = expand(document, dialect, BY_NAME, Net.names)
     if not expansion.complete:
         return None, (*diagnostics, *found)
-    builder = _Builder(expansion, dialect, size)
+    whole = all(each.severity != "error" for each in found)
+    builder = _Builder(expansion, dialect, size, whole)
     graph = builder.build()
     return graph, (*diagnostics, *found, *builder.diagnostics)
 
@@ -69,12 +70,14 @@ def net_of(sections: Sequence[Section]) -> Section | None:
 class _Builder(Findings):
     """Binds and shapes one section after the other; goes on after an error, so that all are found at once."""
 
-    def __init__(self, expansion: Expansion, dialect: Dialect, size: dict[str, int]) -> None:
+    def __init__(self, expansion: Expansion, dialect: Dialect, size: dict[str, int], whole: bool) -> None:
         super().__init__()
         self.expansion = expansion
         self.document = expansion.document
         self.dialect = dialect
         self.size = size
+        # Whether blocks and includes became all that they stand for.
+        self.whole = whole
         self.input: Shape | None = None
         self.nodes: list[Node] = []
         self.layers: dict[int, Layer] = {}
@@ -103,7 +106,7 @@ class _Builder(Findings):
     def build(self) -> Graph | None:
         sections = self.document.sections
         if not sections:
-            if self.expansion.authored:
+            if self.expansion.authored and self.whole:
                 start = Span(self.document.source, 0, 1)
                 cure = "a network starts with `[net]`; files of definitions are for `[include]`"
                 self.report("error", "no-sections", "there are definitions, and no section of a network", start, "", cure)
@@ -117,7 +120,7 @@ class _Builder(Findings):
             return None
         for index, section in enumerate(self.sections):
             self.outputs.append(self.add(index, section))
-        if not self.sections:
+        if not self.sections and self.whole:
             cure = "add a section, say `[convolutional]`"
             self.report("error", "no-layers", "the file has no layer", sections[0].name_span, "", cure)
         if net is None or net_section is None or self.input is None:
@@ -128,6 +131,8 @@ class _Builder(Findings):
     def find_net(self, sections: tuple[Section, ...]) -> Section | None:
         """The section about the input, which must be the first."""
         first, later = sections[0], net_of(sections)
+        if later and first.name not in BY_NAME and slip(first.name, KEYWORDS):
+            return later  # it is no layer that stands before [net]; its name is looked at with those of the others
         if later is first:
             if first.name not in Net.names:
                 self.report_unknown_section(first)
@@ -212,7 +217,7 @@ class _Builder(Findings):
         return list(layer.check(*inputs))
 
     def report_unknown_section(self, section: Section) -> None:
-        known = [*BY_NAME, *self.expansion.blocks]
+        known = [*BY_NAME, *KEYWORDS, *self.expansion.blocks]
         near = nearest(section.name, known)
         cure = f"did you mean `[{near}]`?" if near else "`cspdet layers` lists all sections"
         if near and near.lower() == section.name.lower():

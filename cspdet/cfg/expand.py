@@ -7,7 +7,7 @@ blocks it came. docs/language.md describes the language.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,6 +158,8 @@ class _Expander(Findings):
         self.defined: dict[str, Entry] = {}
         self.names: dict[str, int] = {}
         self.places: dict[str, Span] = {}
+        # What the sections of the files so far define, and how they are called, be it further down.
+        self.later: dict[str, set[str]] = {DEFINE: set(), _NAME: set()}
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
@@ -165,6 +167,8 @@ class _Expander(Findings):
         """Everything in one file, in its order; `files` are those that include it."""
         path = Path(document.source.path)
         place, sections = 0, document.sections
+        self.later[DEFINE] |= {entry.key for section in sections if section.name == DEFINE for entry in section.entries}
+        self.later[_NAME] |= {entry.value for section in _outside(sections) for entry in section.entries if entry.key == _NAME}
         while place < len(sections):
             section = sections[place]
             if not files:
@@ -399,9 +403,15 @@ class _Expander(Findings):
         except ExpressionError as error:
             cure = error.cure
             if error.code == "undefined-variable":
-                near = nearest(error.message.split("`")[1], scope.variables)
+                name = error.message.split("`")[1]
+                near = nearest(name, scope.variables)
                 cure = f"did you mean `{near}`?" if near else "define it in `[define]`, or make it a parameter of the block"
-            span = _through(_part(entry, error.start, error.end), scope.through)
+                cure = "it is defined further down: put that `[define]` above" if name in self.later[DEFINE] else cure
+            start, end = error.start, error.end
+            if error.code == "bad-reference" and "$" in entry.value:  # it was found in what the variables made of the value
+                start = max(entry.value.find(found[start:end]), 0)
+                end = start + error.end - error.start
+            span = _through(_part(entry, start, end), scope.through)
             self.report("error", error.code, error.message, span, "", cure)
             return None
 
@@ -409,6 +419,11 @@ class _Expander(Findings):
         """The number of the layer that `@name` names."""
         name = match[1] or ""
         start, end = match.span()
+        around = match.string[start - 1 : start] + match.string[end : end + 1]
+        if name and around.strip(","):
+            message = f"`@{name}` does not stand alone"
+            cure = "put commas between layers; what is worked out cannot count from a name"
+            raise ExpressionError("bad-reference", message, start, end, cure)
         if name == _INPUT and scope.reads is not None:
             if scope.reads < 0:
                 message = "`@in` is the network's input here, which no section can name"
@@ -418,12 +433,21 @@ class _Expander(Findings):
         for full in dict.fromkeys((scope.prefix + name, name)):
             if full in self.names:
                 return str(self.names[full])
-        own = {each.removeprefix(scope.prefix) for each in self.names if each.startswith(scope.prefix)} | {*self.names}
-        near = nearest(name, [each for each in own if not each[0].isdigit()])
         message = f"there is no layer `{name}` before this one" if name else "`@` without the name of a layer"
-        raise ExpressionError(
-            "bad-reference", message, start, end, f"did you mean `@{near}`?" if near else "name it by `name=`"
-        )
+        raise ExpressionError("bad-reference", message, start, end, self.meant(name, scope))
+
+    def meant(self, name: str, scope: _Scope) -> str:
+        """What could be done about `@name`, which means nothing."""
+        if name == _INPUT:
+            return "`@in` is for the sections of blocks; `-1` is the layer above"
+        if name in scope.variables:
+            return f"a variable is `${name}`"
+        if name in self.later[_NAME]:
+            return "it stands further down, and only layers further up can be named"
+        own = {each.removeprefix(scope.prefix) for each in self.names if each.startswith(scope.prefix)} | {*self.names}
+        known = [each for each in own if not each[0].isdigit()]
+        near = next((each for each in known if each.endswith(f".{name}")), None) or nearest(name, known)
+        return f"did you mean `@{near}`?" if near else "name it by `name=`"
 
     def count(self, entry: Entry, scope: _Scope) -> int:
         """How often; once where that cannot be told, which is reported, so that the section is looked at."""
@@ -472,6 +496,15 @@ def _named_items(value: str, scope: _Scope) -> tuple[bool, ...]:
         else:
             begun += ","
     return tuple(found) if any(found) else ()
+
+
+def _outside(sections: Sequence[Section]) -> Iterator[Section]:
+    """The sections that stand in no block."""
+    within = False
+    for section in sections:
+        within = section.name == BLOCK or (within and section.name != END)
+        if not within:
+            yield section
 
 
 def _through(span: Span, uses: tuple[Span, ...]) -> Span:

@@ -196,6 +196,10 @@ class _Parser:
         cure = "numbers, variables, `+ - * / // % **`, comparisons, parentheses and " + ", ".join(
             f"`{each}`" for each in FUNCTIONS
         )
+        if self.word == "$":
+            cure = "within `$(…)`, variables stand without `$`"
+        elif self.word == "@":
+            cure = "layers are named outside of `$(…)`, in lists"
         raise ExpressionError("bad-expression", f"`{self.word}` is not expected here", self.start, self.following, cure)
 
     def comparison(self) -> Number:
@@ -298,7 +302,8 @@ class _Parser:
             found = call(*values)
         except ZeroDivisionError:
             message = "the expression divides by zero"
-            raise ExpressionError("bad-expression", message, start, self.start) from None
+            cure = "give what stands behind the `/`, `//` or `%`, or last in `divisible`, another value"
+            raise ExpressionError("bad-expression", message, start, self.start, cure) from None
         except OverflowError:
             raise self.too_large(start) from None
         if isinstance(found, complex):

@@ -80,7 +80,13 @@ def _meant(word: str, old: Outline) -> tuple[Kind, str]:
         raise UsageError(f"`{word}` is {kinds}", "write it so")
     if not found:
         near = nearest(word, [name for names in known.values() for name in names])
-        cure = "names within blocks, and those of included files, are changed there" if "." in word or not near else ""
+        cure = (
+            "what is a block's own is changed by hand; what an included file defines, in that file"
+            if "." in word or not near
+            else ""
+        )
+        if word.isdecimal():
+            cure = "a layer without a name gets one by `name=…` in its section"
         raise UsageError(f"there is no layer, variable or block `{brief(word)}`", cure or f"did you mean `{near}`?")
     return found[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cspdet.errors import UsageError
@@ -62,6 +63,8 @@ def _layers(word: str, outline: Outline) -> range:
     if name not in names:
         near = nearest(name, [each for each in names if not each[0].isdigit()])
         cure = f"did you mean `{near}`?" if near else "`cspdet summary` numbers them, and `name=` names them"
+        if several := re.fullmatch(r"(\d+)\D+(\d+)", word, re.ASCII):
+            cure = f"layers that stand together are `{several[1]}..{several[2]}`"
         raise UsageError(f"there is no layer `{brief(word)}`", cure)
     layer = names[name]
     owner = outline.owners[layer]

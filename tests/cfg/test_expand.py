@@ -274,3 +274,41 @@ def test_plain_text_is_left_alone() -> None:
     assert expansion.document is document
     assert not expansion.authored
     assert not found
+
+
+_NET = f"{NET}height=32\nchannels=3\n"
+_C = "[convolutional]\nfilters=4\n"
+_BLOCK = f"[block]\nname=b\nx=1\n{_C}name=a\n[route]\nlayers={{}}\n[end]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "cure"),
+    [
+        (f"{_NET}{_C}[route]\nlayers=@a\n{_C}name=a\n", "no layer `a` before", "stands further down"),
+        (f"{_NET}{_C}[route]\nlayers=@in\n", "no layer `in` before", "`-1` is the layer above"),
+        (f"{_BLOCK.format('@x')}{_NET}{_C}[b]\n", "no layer `x` before", "a variable is `$x`"),
+        (f"{_BLOCK.format('-1')}{_NET}{_C}[b]\nname=u\n[route]\nlayers=@a\n", "no layer `a` before", "did you mean `@u.a`?"),
+        (f"{_NET}{_C}name=a\n[route]\nlayers=@a @a\n", "`@a` does not stand alone", "put commas"),
+        (f"{_NET}{_C}name=a\n[route]\nlayers=@a-1\n", "`@a` does not stand alone", "cannot count from a name"),
+        (f"{_NET}{_C}name=a\n[route]\nlayers=-@a\n", "`@a` does not stand alone", "put commas"),
+        (f"{_NET}{_C}size=$w\n[define]\nw=3\n", "no variable `w`", "put that `[define]` above"),
+        (f"[define]\nw=3\n{_NET}{_C}size=$($w)\n", "`$` is not expected", "variables stand without `$`"),
+        (
+            f"[define]\nw=0.3\n{_NET}[convolutional]\nfilters=$(8*w)\n",
+            "`2.4` is not a whole number",
+            "`$(…)` gives whole numbers by",
+        ),
+        (f"[Define]\nw=3\n{_NET}{_C}", "no section `[Define]`", "did you mean `[define]`? names are case-sensitive"),
+        (f"[block]\nname=b\nx=?\n{_C}[end]\n{_NET}[b]\n", "the block `[b]` needs `x`", "add `x=…`"),
+        (f"[block]\nname=b\n{_NET}{_C}", "`[block]` is not closed", "put `[end]`"),
+    ],
+)
+def test_one_mistake_is_said_once_with_its_cure(text: str, said: str, cure: str) -> None:
+    (found,) = [each for each in examine(Source("X.cfg", text))[1] if each.severity != "note"]
+    assert said in found.message
+    assert cure in found.help
+
+
+def test_the_place_of_a_name_behind_a_variable() -> None:
+    (found,) = examine(Source("X.cfg", f"[define]\nback=-1\n{_NET}{_C}[route]\nlayers=$back,@nope\n"))[1]
+    assert found.label.span.text == "@nope"

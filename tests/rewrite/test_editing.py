@@ -260,6 +260,7 @@ def test_what_cannot_be_put_in(text: str, error: type[CspdetError], words: str) 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("2-4",), "there is no layer `2-4`\n  help: layers that stand together are `2..4`"),
         (("6",), "there is no layer 6: the last is 5"),
         (("-1",), "there is no layer `-1`"),
         (("3..2",), "`3..2` ends before it begins"),

@@ -124,6 +124,7 @@ def test_there_and_back(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "new", "words"),
     [
+        ("0", "x", "there is no layer, variable or block `0`\n  help: a layer without a name gets one by `name=…`"),
         ("stam", "x", "there is no layer, variable or block `stam`"),
         ("stage.side", "x", "there is no layer, variable or block `stage.side`"),
         ("side", "x", "there is no layer, variable or block `side`"),
