@@ -55,7 +55,8 @@ class _Binder:
         for name, option in self.kind.options.items():
             if option.default is REQUIRED and name not in entries:
                 message, cure = f"`{self.title}` needs `{name}`", f"add `{name}=…`: {option.doc}"
-                self.report("error", "missing-option", message, self.section.name_span, "Darknet crashes", cure)
+                consequence = "" if self.kind.known_to == OWN else "Darknet crashes"
+                self.report("error", "missing-option", message, self.section.name_span, consequence, cure)
         layer = self.kind(index, self.dialect, values)
         layer.refused = frozenset(refused)
         return layer

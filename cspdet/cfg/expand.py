@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label
 from cspdet.cfg.dialect import Dialect
 from cspdet.cfg.expression import NAME, ExpressionError, interpolate, number_of
+from cspdet.cfg.naming import by_name, named_items
 from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Document, Entry, Section, parse
 from cspdet.errors import UsageError
@@ -35,8 +36,6 @@ _INPUT, _INDEX = "in", "index"
 _NO_DEFAULT = "?"
 
 _REFERENCE = re.compile(r"@([A-Za-z_][\w.]*)?", re.ASCII)
-# A layer by its name, or what a variable holds: no number of a layer has part in it.
-_NAMED = re.compile(r"@[\w.]+|\$(?:\((?P<within>\w+)\)|(?P<variable>\w+))", re.ASCII)
 
 
 class Block(NamedTuple):
@@ -202,7 +201,7 @@ class _Expander(Findings):
                 scope = _Scope(self.variables, named=self.named)
                 text = self.text(entry, scope) if value is None else value
                 self.variables[entry.key] = "" if text is None else text
-                if value is None and _by_name(entry.value, scope.named):
+                if value is None and by_name(entry.value, scope.named):
                     self.named |= {entry.key}
 
     def include(self, section: Section, files: tuple[Path, ...]) -> None:
@@ -337,7 +336,11 @@ class _Expander(Findings):
             spoilt = spoilt or text is None
             if text is not None:
                 key, value = (_through(span, scope.through) for span in (entry.key_span, entry.value_span))
-                entries.append(Entry(entry.key, text, entry.comment, key, value, _named_items(entry.value, scope)))
+                entries.append(
+                    Entry(
+                        entry.key, text, entry.comment, key, value, named_items(entry.value, scope.named, scope.variables.get)
+                    )
+                )
         span = _through(section.name_span, scope.through)
         self.sections.append(Section(section.name, span, tuple(entries), spoilt))
         self.origins.append(self.origin)
@@ -367,7 +370,7 @@ class _Expander(Findings):
         # A default may use the parameters before it, and what is defined for the whole file.
         defaults = _Scope({}, through=through, reads=self.layers - 1)
         for key, parameter in block.parameters.items():
-            here = _by_name(given[key].value, scope.named) if key in given else _by_name(parameter.value, named)
+            here = by_name(given[key].value, scope.named) if key in given else by_name(parameter.value, named)
             named = named | {key} if here else named - {key}
             if key in given:
                 text = self.text(given[key], scope)
@@ -472,30 +475,6 @@ class _Expander(Findings):
             self.report("error", "bad-name", message, _through(entry.value_span, scope.through), "", cure)
             return ""
         return text
-
-
-def _by_name(value: str, named: Collection[str]) -> bool:
-    """Whether a value names layers and does nothing else: `@stem`, or one of the variables `named`, or a list of them."""
-    found = [_NAMED.fullmatch(item) for item in value.split(",")]
-    return all(each and (each[0][0] == "@" or (each["within"] or each["variable"]) in named) for each in found)
-
-
-def _named_items(value: str, scope: _Scope) -> tuple[bool, ...]:
-    """Of each item that a good value comes to, whether it is from a variable that names layers; nothing where none is."""
-    if "$" not in value or not scope.named:
-        return ()
-    found: list[bool] = []
-    begun = ""
-    for part in value.split(","):
-        begun += part
-        # A comma may stand between what a function is given.
-        if begun.count("(") == begun.count(")"):
-            number = interpolate(begun, scope.variables.get).count(",") + 1
-            found += [_by_name(begun, scope.named)] * number
-            begun = ""
-        else:
-            begun += ","
-    return tuple(found) if any(found) else ()
 
 
 def _outside(sections: Sequence[Section]) -> Iterator[Section]:
