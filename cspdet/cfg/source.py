@@ -81,6 +81,12 @@ class Source:
         """`text` as bytes in the encoding, and with the mark, that the file had."""
         return self.mark + text.encode(self.encoding)
 
+    def encode_plain(self, text: str) -> bytes:
+        """`text` as bytes that Darknet reads, without a mark; of the file's own text, its own bytes."""
+        if text == self.text:
+            return self.encode(text)
+        return text.encode("latin-1" if self.encoding == "latin-1" else "utf-8")
+
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""
         line = bisect_right(self.line_starts, offset)

@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
         return 1
     for each in remarks:
         print(printable(f"note: {each.span}: {each.text}"), file=sys.stderr)
-    data = source.encode(text)
+    data = source.encode_plain(text)
     if arguments.out == "-":
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

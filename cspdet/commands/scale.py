@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
     if graph is None:
         return 1
     result = scaled(graph, arguments.depth, arguments.width)
-    data = result.graph.source.encode(result.text)
+    data = source.encode_plain(result.text)
     if arguments.out == "-":
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

@@ -282,6 +282,20 @@ def test_own_options_that_plain_text_cannot_say_stop(run: Run, tmp_path: Path, s
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("mark", "encoding"), [(b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"", "latin-1")])
+def test_what_is_written_out_is_what_darknet_reads(run: Run, tmp_path: Path, mark: bytes, encoding: str) -> None:
+    """Without a mark; a file that is plain stays as it is."""
+    path, out = tmp_path / "X.cfg", tmp_path / "out.cfg"
+    text = "# größer\r\n[net]\r\nwidth=32\r\nheight=32\r\nchannels=3\r\n[convolutional]\r\nfilters=$(2*4)\r\n"
+    for words, expected in ((text, None), (text.replace("$(2*4)", "8"), path)):
+        path.write_bytes(mark + words.encode(encoding))
+        assert run("expand", path, "-o", out)[0] == 0
+        if expected:
+            assert out.read_bytes() == expected.read_bytes()
+        else:
+            assert out.read_bytes().startswith("# größer\n\n[net]\n".encode("utf-8" if mark else encoding))
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
