@@ -82,10 +82,15 @@ class Source:
         return self.mark + text.encode(self.encoding)
 
     def encode_plain(self, text: str) -> bytes:
-        """`text` as bytes that Darknet reads, without a mark; of the file's own text, its own bytes."""
+        """`text` as bytes that Darknet reads, without a mark; of the file's own text, its own bytes.
+
+        UTF-8, or Latin-1 if the file is and its includes have no other characters: paths should stay the bytes they were.
+        """
         if text == self.text:
             return self.encode(text)
-        return text.encode("latin-1" if self.encoding == "latin-1" else "utf-8")
+        if self.encoding == "latin-1" and max(text, default="") < "\u0100":
+            return text.encode("latin-1")
+        return text.encode()
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1; columns count characters."""

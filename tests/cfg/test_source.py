@@ -127,3 +127,14 @@ def test_edits_change_their_places_and_nothing_else(text: str, wanted: list[tupl
             position = start + length
     random.shuffle(edits)
     assert edited(source, edits) == expected + text[position:]
+
+
+def test_plain_bytes_have_no_mark_and_characters_of_includes() -> None:
+    latin = Source.decode("X.cfg", b"# gr\xf6\xdfe")
+    assert latin.encode_plain(latin.text) == b"# gr\xf6\xdfe"
+    assert latin.encode_plain("ö") == b"\xf6"
+    assert latin.encode_plain("ö漢") == "ö漢".encode()
+    assert latin.encode_plain("") == b""
+    wide = Source.decode("X.cfg", b"\xff\xfe" + "ö".encode("utf-16-le"))
+    assert wide.encode_plain("ö") == b"\xff\xfe" + "ö".encode("utf-16-le")
+    assert wide.encode_plain("ö\n") == "ö\n".encode()
