@@ -130,7 +130,8 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: IO[str]) -> Non
     for first, *others in alike.values():
         print(render(first, color), file=stream)
         if others:
-            lines = [str(other.label.span.line) for other in others]
+            # Of what stands in a block, once for all its uses.
+            lines = [*dict.fromkeys(str(other.label.span.line) for other in others)]
             shown = ", ".join(lines[:8]) + (", …" if len(lines) > 8 else "")
             print(f"   … and {len(others)} more like it, in line{'s' if len(lines) > 1 else ''} {shown}", file=stream)
         print(file=stream)

@@ -92,6 +92,13 @@ def test_what_repeats_is_shown_once(run: Run, write: Write, repeats: int, lines:
     assert f"{repeats + 1} warnings;" in shown[-1]
 
 
+def test_what_stands_in_a_block_is_named_once(run: Run, write: Write) -> None:
+    net = "[net]\nwidth=32\nheight=32\nchannels=3\n"
+    path = write("X.cfg", f"[block]\nname=b\n[convolutional]\nfiltres=2\n[end]\n{net}" + 4 * "[b]\n")
+    shown = run("check", path)[1]
+    assert "   … and 3 more like it, in line 4\n" in shown
+
+
 def test_json(run: Run, write: Write) -> None:
     paths = [write("a.cfg", WRONG), write("b.cfg", NOTED), write("c.cfg", WARNED), write("d.cfg", CLEAN)]
     code, out, err = run("check", "--json", *paths)
