@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def test_the_figures_at_the_top_are_those_of_the_network(path: Path) -> None:
     assert found.paper
     assert found.published or found.computed
     checked = figures(found)
+    # None is printed in a way that is not understood, and so not checked.
+    printed = re.findall(r"\b(?:weights|parameters|numbers|BFLOPs|adds)\b", f"{found.published} {found.computed}")
+    assert len(checked) == len(printed)
     assert any(each.size is None for each in checked), "no count of weights, parameters or numbers"
     assert any(each.size is not None for each in checked), "no cost at a size"
     for each in checked:
@@ -137,6 +141,18 @@ def test_auxiliary_heads_are_added_for_training(name: str) -> None:
     if name == "yolov7-d6":  # as the comment at its top says
         assert measured(Figure("154.7", "parameters", millions=True), trained) == "154.7"
         assert measured(Figure("806.2", "BFLOPs", size=(1280, 1280)), trained) == "806.2"
+
+
+def test_the_classes_of_classifiers_are_a_variable() -> None:
+    classifiers = 0
+    for path in SHIPPED:
+        source = Source.read(path)
+        graph, _ = load(source)
+        if graph.nodes[-1].name == "softmax":
+            fewer, _ = load(source.set({"classes": "7"}))
+            assert fewer.nodes[-1].output.size == 7, path.stem
+            classifiers += 1
+    assert classifiers > 40
 
 
 def test_folders_show_the_family_tree() -> None:
