@@ -155,10 +155,26 @@ def test_the_classes_of_classifiers_are_a_variable() -> None:
     assert classifiers > 40
 
 
+FAMILIES = {
+    "": "cspdet-nano cspdet-nano-bccd",
+    "csp": "csdarknet53 csdarknet53-omega csdarknet53-elastic csresnet50 csresnet50-elastic csresnext50 csresnext50-elastic"
+    " csresnext50-panet-spp peleenet pelee-yolo pelee-prn cspeleenet cspeleenet-25 cspeleenet-75 cspeleenet-prn cspeleenet-efm"
+    " cspeleenet-efm-sam csmobilenet-v2 csdensenet yolov3-tiny-prn",
+    "vovnet": "vovnet27-slim vovnet27-slim-yolo vovnet39 vovnet57 vovnet99 vovnet19-v2 vovnet39-v2 vovnet57-v2 vovcsp"
+    " yolov4-tiny yolov4-tiny-3l",
+    "elan": "yolov7-tiny yolov7 yolov7x yolov7-w6 yolov7-e6 yolov7-e6e yolov7-d6",
+    "yolo": "yolov1 yolov2 yolov2-tiny yolov3 yolov3-tiny yolov3-spp yolov4 yolov4-csp yolov4x-mish yolov4-p5 yolov4-p6",
+    "ancestors": "alexnet vgg16 inception-v1 inception-v4 resnet18 resnet50 resnet50-darknet resnet50-preact resnet101"
+    " resnet152 wide-resnet28-10 resnext50 resnext50-darknet densenet40 densenet121 densenet201 densenet201-darknet"
+    " efficientnet-b0 efficientnet-b0-darknet mobilenetv2 mobilenetv2-darknet darknet-reference darknet19 darknet53"
+    " segnet-small dilated-small",
+}
+
+
 def test_folders_show_the_family_tree() -> None:
-    assert len(SHIPPED) == len({path.stem for path in SHIPPED})
-    for path in SHIPPED:
-        assert path.is_relative_to(ROOT / "cfg")
+    named = {name: family for family, names in FAMILIES.items() for name in names.split()}
+    assert {path.stem: path.parent.relative_to(ROOT / "cfg").name for path in SHIPPED} == named
+    assert len(SHIPPED) == len(named)
 
 
 # -- the comment at the top -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.data.material import make_set
 
 Run = Callable[..., tuple[int, str, str]]
 
-TINY = ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg"
+TINY = ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg"
 
 
 @pytest.fixture(autouse=True)

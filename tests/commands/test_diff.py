@@ -32,7 +32,7 @@ classes=3
 num=3
 anchors=1,2, 3,4, 5,6
 """
-TINY = ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg"
+TINY = ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg"
 
 
 def test_the_same(run: Run, write: Write) -> None:

@@ -20,7 +20,7 @@ from tests.comparison.material import inserted, lines, network, read, text
 from tests.conftest import ROOT, SHIPPED, reference_files
 
 YOLOV4 = load(Source.read(ROOT / "cfg" / "yolo" / "yolov4.cfg"))[0]
-TINY = load(Source.read(ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg"))[0]
+TINY = load(Source.read(ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg"))[0]
 START = "[net]\nwidth=32\nheight=32\nchannels=3\n"
 
 
@@ -148,7 +148,7 @@ def test_numbers_that_were_not_moved_along_are_found() -> None:
 
 
 def test_another_size_of_the_input_changes_no_layer() -> None:
-    cfg = (ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg").read_text()
+    cfg = (ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg").read_text()
     found = difference(TINY, network(cfg.replace("width=416", "width=320").replace("height=416", "height=320")))
     assert [change[:3] for change in found.net] == [("width", "416", "320"), ("height", "416", "320")]
     assert {*statuses(found)} == {"affected"}
@@ -158,14 +158,14 @@ def test_another_size_of_the_input_changes_no_layer() -> None:
 
 
 def test_other_classes_change_heads_and_what_feeds_them() -> None:
-    cfg = (ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg").read_text()
+    cfg = (ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg").read_text()
     found = difference(TINY, network(cfg.replace("classes=80", "classes=3").replace("filters=255", "filters=24")))
     assert statuses(found) == {"changed": 4}
     assert {each[1:] for each in said(found)} == {("classes", "80", "3"), ("filters", "255", "24")}
 
 
 def test_training_can_be_left_aside() -> None:
-    cfg = (ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg").read_text()
+    cfg = (ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg").read_text()
     other = network(cfg.replace("learning_rate=0.00261", "learning_rate=.001").replace("ignore_thresh=0.7", "ignore_thresh=.5"))
     found = difference(TINY, other)
     assert [change[:3] for change in found.net] == [("learning_rate", "0.00261", "0.001")]

@@ -217,7 +217,7 @@ def test_cures_settle_and_bring_no_error(path: Path) -> None:
     assert (result.source.text != source.text) == bool(result.cures)
 
 
-TINY = (ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg").read_text("utf-8")
+TINY = (ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg").read_text("utf-8")
 
 
 @cache
