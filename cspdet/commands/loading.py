@@ -120,7 +120,11 @@ def _is_backbone(word: str) -> bool:
 
 
 def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | None, arguments: Namespace) -> Detector:
-    """The detector; what it has to say is printed in a line each."""
+    """The detector; what it has to say is printed in a line each.
+
+    Raises:
+        UsageError: it has no head, or no weights of the whole network: what it would find means nothing.
+    """
     from cspdet.detector import load
 
     device = arguments.device
@@ -144,6 +148,11 @@ def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | No
         print(printable(f"warning: {each.message}"), file=sys.stderr)
     if not detector.graph.heads:
         detector.detect([])  # says so
+    if not detector.trained:
+        raise UsageError(
+            f"there are no weights for `{cfg}`",
+            "name a weights file, too; `cspdet models` says which models have weights of their own",
+        )
     if detector.ends_before is not None:
         raise UsageError(
             f"`{weights}` is a backbone: it has no weights from layer {detector.ends_before} on",

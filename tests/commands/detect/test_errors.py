@@ -35,6 +35,8 @@ ERRORS: list[tuple[str, int, str]] = [
     ("colours.cfg none.weights two.png", 2, "no such file: `none.weights`"),
     ("none.cfg colours.weights two.png", 2, "no such file: `none.cfg`"),
     ("--model none colours.weights two.png", 2, "`none` is neither a file nor the name of a model"),
+    ("--model yolov7-tiny two.png", 2, "there are no weights for `yolov7-tiny`"),
+    ("--model csdarknet53 two.png", 2, f"`{ROOT / 'cfg' / 'csp' / 'csdarknet53.cfg'}` has no detection head"),
     ("--model yolov4-tiny colours.cfg colours.weights two.png", 2, "both a model, `yolov4-tiny`, and a cfg file"),
     ("--model yolov4-tiny colours.weights two.png", 1, "`colours.weights` does not fit"),
     ("colours.cfg short.weights two.png", 1, "`short.weights` does not fit"),
