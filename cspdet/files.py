@@ -93,7 +93,8 @@ def check_ending(path: str | Path, endings: Sequence[str], what: str) -> None:
     check_writable(path)
     ending = Path(path).suffix
     if ending.lower() not in endings:
-        raise UsageError(f"cannot write `{path}`: `{ending}` is no format of {what}", f"end its name in {', '.join(endings)}")
+        fact = f"`{ending}` is no format of {what}" if ending else "its name does not say in which format"
+        raise UsageError(f"cannot write `{path}`: {fact}", f"end its name in {', '.join(endings)}")
 
 
 def make_folder(folder: Path) -> None:

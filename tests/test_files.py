@@ -342,9 +342,15 @@ def test_endings_that_are_formats(tmp_path: Path, name: str) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("name", ["x", "x.txt", "png", ".png"])
-def test_endings_that_are_none(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no format of pictures") as caught:
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("x.txt", "`.txt` is no format of pictures"),
+        *[(name, "its name does not say in which format") for name in ("x", "png", ".png")],
+    ],
+)
+def test_endings_that_are_none(tmp_path: Path, name: str, fact: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot write `.*{name}`: {fact}") as caught:
         check_ending(tmp_path / name, (".png", ".svg"), "pictures")
     assert caught.value.help == "end its name in .png, .svg"
 

@@ -121,7 +121,7 @@ def test_formats(tmp_path: Path, made: Description, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("x.txt", "no format of charts"), ("x", "no format"), ("no/x.png", "no such file"), (".", "directory")],
+    [("x.txt", "no format of charts"), ("x", "in which format"), ("no/x.png", "no such file"), (".", "directory")],
 )
 def test_what_cannot_be_written(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
