@@ -80,7 +80,7 @@ def _bands(axes: Any, graph: Graph, y: float, inches: float) -> None:
     """A band behind each run of maps of one size, with the size where there is room."""
     for number, (start, end, label) in enumerate(_stages(graph)):
         axes.axvspan(start - 0.5, end + 0.5, color=_BANDS[number % 2], linewidth=0, zorder=0)
-        if (end - start + 1) * inches > 0.066 * len(label):
+        if (end - start + 1) * inches > 0.08 * len(label):
             axes.text((start + end) / 2, y, label, ha="center", va="center", fontsize=7.5, color=_FAINT)
 
 
@@ -90,8 +90,11 @@ def _bars(axes: Any, graph: Graph, worst: Node, top: float) -> None:
         nodes = [node for node in graph.nodes if kind_of(node) is kind and node.operations]
         axes.bar([node.index for node in nodes], [node.operations / 1e9 for node in nodes], 0.86, color=COLORS[kind], zorder=2)
     height = worst.operations / 1e9
-    axes.axhline(height, color=_INK, linewidth=0.9, linestyle=(0, (5, 3)), zorder=3)
-    if height:
+    if not height:
+        words = "Darknet counts no operations\nof these layers"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=_INK, fontsize=10)
+    else:
+        axes.axhline(height, color=_INK, linewidth=0.9, linestyle=(0, (5, 3)), zorder=3)
         side = "right" if worst.index > 0.6 * len(graph.nodes) else "left"
         axes.text(worst.index, height + 0.015 * top, _about(worst), ha=side, va="bottom", fontsize=8.5, color=_INK, zorder=4)
     axes.set(xlim=(-0.8, _columns(graph) - 0.2), ylim=(0, 1.25 * top), xlabel="layer")

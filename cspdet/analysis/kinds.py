@@ -15,6 +15,7 @@ from cspdet.layers.deconvolutional import Deconvolutional
 from cspdet.layers.iseg import Iseg
 from cspdet.layers.local import Local
 from cspdet.layers.logistic import Logistic
+from cspdet.layers.maxunpool import Maxunpool
 from cspdet.layers.partial_split import PartialSplit
 from cspdet.layers.pooling import Pooling
 from cspdet.layers.recurrent import Recurrent
@@ -23,6 +24,7 @@ from cspdet.layers.route import Route, RouteLhalf
 from cspdet.layers.sam import Sam
 from cspdet.layers.scale_channels import ScaleChannels
 from cspdet.layers.shortcut import Shortcut
+from cspdet.layers.shuffle import Shuffle
 from cspdet.layers.softmax import Softmax
 from cspdet.layers.upsample import Upsample
 
@@ -61,7 +63,7 @@ _KINDS: dict[type[Layer] | tuple[type[Layer], ...], Kind] = {
     Deconvolutional: Kind.CONVOLUTION,
     (Connected, Recurrent, Local): Kind.DENSE,
     (Pooling, Avgpool): Kind.POOL,
-    (Upsample, Reorg, Reorg3d): Kind.RESIZE,
+    (Upsample, Maxunpool, Reorg, Reorg3d, Shuffle): Kind.RESIZE,
     (Route, RouteLhalf, PartialSplit): Kind.CONCAT,
     Shortcut: Kind.SUM,
     (ScaleChannels, Sam, ShiftChannels, ControlChannels, SelectChannels, AlternateChannels): Kind.SCALE,

@@ -1,6 +1,6 @@
 """Draw how much each layer computes: one bar for each, the highest marked; two networks side by side, to one scale.
 
-  cspdet plot X.cfg -o bars.png
+  cspdet plot X.cfg
   cspdet plot old.cfg new.cfg -o bars.svg --width 416 --height 416
 
 This is figure 7 of the CSPNet paper, whose computational bottleneck is the highest bar.
@@ -19,7 +19,9 @@ from cspdet.errors import UsageError
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("cfg", metavar="CFG", nargs="+", help="one or two cfg files or model names")
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="file to write: .png, .svg, .pdf or .jpg")
+    parser.add_argument(
+        "-o", "--out", default="bars.png", metavar="FILE", help="file to write: .png, .svg, .pdf or .jpg (default: bars.png)"
+    )
     add_size(parser)
     add_dialect(parser)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from cspdet.analysis.bars import check_plot, plot_bars
 from cspdet.analysis.kinds import COLORS, Kind, kind_of
+from cspdet.cfg.source import Source
 from cspdet.errors import UsageError
+from cspdet.models import known
+from cspdet.rules import load
 from tests.analysis.nets import Net, csppelee_efm, densenet40, pelee_yolo
 from tests.layers.examples import EXAMPLES
 
@@ -66,7 +72,7 @@ def test_endings(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["bars", "bars.txt", "bars.png.zip"])
 def test_endings_that_are_no_format(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no format of plots"):
+    with pytest.raises(UsageError, match=r"is no format of plots|in which format"):
         check_plot(tmp_path / name)
 
 
@@ -84,8 +90,26 @@ def test_odd_names(tmp_path: Path, name: str) -> None:
 def test_a_network_that_computes_nothing(tmp_path: Path) -> None:
     net = Net(8)
     net.add("softmax")
-    plot_bars(tmp_path / "bars.png", [net.graph()], ["x"])
-    assert (tmp_path / "bars.png").exists()
+    plot_bars(tmp_path / "bars.svg", [net.graph()], ["x"])
+    assert "Darknet counts no operations" in (tmp_path / "bars.svg").read_text("utf-8")
+
+
+def test_sizes_of_maps_do_not_run_into_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    save = Figure.savefig
+
+    def keep(self: Any, *arguments: Any) -> None:
+        figures.append(self)
+        save(self, *arguments)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    graphs = [load(Source.read(known()[name].cfg))[0] for name in ("pelee-yolo", "cspeleenet-efm")]
+    plot_bars(tmp_path / "bars.png", graphs, ["old", "new"])
+    for axes in figures[0].axes:
+        labels = [each for each in axes.texts if re.fullmatch("[0-9]+×[0-9]+", each.get_text())]
+        extents = sorted((box.x0, box.x1) for box in (each.get_window_extent() for each in labels))
+        assert len(extents) > 3
+        assert all(end < start for (_, end), (start, _) in pairwise(extents))
 
 
 def test_colours_tell_kinds_apart() -> None:
@@ -106,6 +130,8 @@ def test_kinds_of_all_sections() -> None:
         "maxpool": Kind.POOL,
         "local_avgpool": Kind.POOL,
         "upsample": Kind.RESIZE,
+        "maxunpool": Kind.RESIZE,
+        "shuffle": Kind.RESIZE,
         "route": Kind.CONCAT,
         "partial_split": Kind.CONCAT,
         "shortcut": Kind.SUM,

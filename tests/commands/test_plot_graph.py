@@ -23,6 +23,12 @@ def test_png(run: Run, tmp_path: Path, command: str, start: bytes) -> None:
     assert [*tmp_path.iterdir()] == [out]
 
 
+def test_a_plot_has_a_name_by_default(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("plot", "yolov4-tiny") == (0, "saved: bars.png\n", "")
+    assert [each.name for each in tmp_path.iterdir()] == ["bars.png"]
+
+
 def test_two_networks(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "x.svg"
     assert run("plot", "yolov4-tiny", "yolov3-tiny", "--out", out, "--width", 64, "--height", 64)[0] == 0
@@ -66,6 +72,7 @@ def test_errors_leave_no_file(run: Run, tmp_path: Path, write: Write, command: s
     [
         (["plot", "yolov4", "-o", "x.bmp"], "`.bmp` is no format of plots"),
         (["graph", "yolov4", "-o", "x.jpg"], "`.jpg` is no format of graphs"),
+        (["graph", "yolov4", "-o", "x"], "cannot write `x`: its name does not say in which format"),
         (["graph", "yolov4", "-o", "none/x.svg"], "cannot write `none/x.svg`"),
         (["plot", "yolov4", "-o", "none/x.svg"], "cannot write `none/x.svg`"),
         (["graph", "yolov4"], "required: -o/--out"),
