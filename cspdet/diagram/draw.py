@@ -110,10 +110,10 @@ def _wires(found: Layout) -> Iterator[Shape]:
 
 
 def _numbers(drawn: Sketch, found: Layout) -> Iterator[Shape]:
-    """Channels, below each box that is read."""
+    """Channels, below each box but heads that nothing reads."""
     readers = drawn.readers
     for box in drawn.boxes:
-        if readers[box.key]:
+        if readers[box.key] or (box.nodes and kind_of(box.nodes[0]) is not Kind.HEAD):
             x, y = found.centres[box.key]
             yield Text(x + 4, y + BOX_HEIGHT / 2 + 14.5, channels(box), 9.5, _FAINT)
 

@@ -288,9 +288,11 @@ def test_odd_names(name: str) -> None:
 
 def test_one_layer_is_enough() -> None:
     net = Net(8)
-    net.conv(1, 1)
+    net.conv(1, 7)
     check_lines(net.graph())
-    assert [text for text in texts(draw(net.graph(), "x")) if text in ("input", "1×1")] == ["input", "1×1"]
+    found = texts(draw(net.graph(), "x"))
+    assert [text for text in found if text in ("input", "1×1")] == ["input", "1×1"]
+    assert "7" in found  # channels that nothing reads
 
 
 def test_the_documentation_shows_what_is_drawn() -> None:
