@@ -102,6 +102,26 @@ def test_highest_bars(name: str, side: int, highest: float, total: float) -> Non
     assert (round(peak(found), 3), round(bflops(found), 3)) == (highest, total)
 
 
+@pytest.mark.parametrize(
+    ("name", "side", "mac", "cio"),
+    [
+        ("densenet40", 32, 3_679_504, None),
+        ("resnext50-darknet", 256, None, 34_413_496),
+        ("csresnext50", 256, None, 32_644_024),
+    ],
+)
+def test_models_that_ship_have_the_printed_figures(name: str, side: int, mac: int | None, cio: int | None) -> None:
+    found = shipped(name, side)
+    assert mac is None or found.access.cost == mac
+    assert cio is None or found.traffic == cio
+
+
+def test_bottlenecks_of_models_that_ship() -> None:
+    detectors = [peak(shipped(name, 416)) for name in ("pelee-yolo", "cspeleenet-efm")]
+    backbones = [peak(shipped(name, 416)) for name in ("peleenet", "cspeleenet")]
+    assert (detectors, backbones) == ([0.9968, 0.1994], [0.3544, 0.1994])
+
+
 def test_all_figures_of_one_network_agree() -> None:
     found = shipped("yolov4", 608)
     assert found.access.cost == sum(access(node).cost for node in found.graph.nodes)
