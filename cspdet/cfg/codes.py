@@ -176,6 +176,10 @@ unpool-shape
 reorg-divide
     Squares of stride x stride pixels become channels, so the sides must be multiples of the stride; and for the
     historic order of [reorg], the channels a multiple of its square.
+reorg-idle
+    [reorg] makes squares of stride x stride pixels into channels, and Darknet's default for the stride is 1. The PyTorch forks
+    have one stride only, 2, and their cfgs (YOLOR's, say) do not write it; read as Darknet's, such a network keeps maps of
+    twice the size from there on, and costs four times as much.
 upsample-divide
     With a negative stride, squares of pixels become their sums, so the sides must be multiples of it.
 upsample-mode

@@ -43,9 +43,14 @@ class Reorg(_Squares, names=("reorg",), known_to=("alexeyab", "pjreddie", "pytor
     extra: int = option(0, "copy the map as a vector, with this many zeros behind it", at_least=0, known_to=("pjreddie",))
 
     def check(self, x: Shape) -> Iterator[Problem]:
-        """Sizes that the stride divides."""
+        """Sizes that the stride divides, and a stride that does something."""
         if not self.extra:
             yield from divides(x, self.stride, self.reverse)
+            if not self.flatten and self.stride == 1:
+                message = "a `[reorg]` with a stride of 1 puts out what it reads"
+                consequence = "in the PyTorch forks, one without a stride makes four channels of each, of half the size"
+                cure = "write `[reorg3d]` with `stride=2` for cfgs of YOLOR and YOLOv7, or leave it out"
+                yield Problem("reorg-idle", "stride", message, cure, "warning", consequence)
             if not self.flatten and not self.reverse and x.channels % self.stride**2:
                 message = f"{x.channels} channels do not divide into squares of {self.stride}x{self.stride}"
                 yield Problem(
