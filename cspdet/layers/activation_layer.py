@@ -11,6 +11,9 @@ from cspdet.layers.base import Layer, Problem, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class ActivationLayer(Layer, names=("activation",), known_to=("alexeyab", "pjreddie")):
     """An activation on its own. Source: `activation_layer.c`."""
@@ -26,6 +29,10 @@ class ActivationLayer(Layer, names=("activation",), known_to=("alexeyab", "pjred
     def passes_on(self, x: Shape) -> bool:
         """Where there is nothing to apply."""
         return self.activation == "linear"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """The activation."""
+        return build.activate(self.activation, x)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """Any shape, kept."""

@@ -13,6 +13,9 @@ from cspdet.layers.window import POINT, Windows
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
     # What a layer builds for its module: submodules, parameters, and tensors that become buffers outside the state_dict.
     Parts = dict[str, nn.Module | nn.Parameter | Tensor]
 
@@ -219,6 +222,13 @@ class Layer:
     def columns(self) -> tuple[str, str]:
         """The `filters` and `size/strd` columns of the layer table."""
         return "", ""
+
+    def lower(self, build: Builder, arrays: Arrays, *inputs: Any, **_: Any) -> Value | None:
+        """Write the layer at inference as operations of a program; None where it has no such form.
+
+        `arrays` are those of `arrays`, by the same keys. The value has the dimensions of `shape`.
+        """
+        return None
 
     # -- what the network asks; torch lives in here -------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Batchnorm(Layer, names=("batchnorm",), known_to=("alexeyab", "pjreddie", "pytorch")):
@@ -24,6 +26,14 @@ class Batchnorm(Layer, names=("batchnorm",), known_to=("alexeyab", "pjreddie", "
             "running_var": "rolling_variance",
         }
         return {f"norm.{name}": Array((x.channels,), role) for name, role in roles.items()}
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A product and a sum."""
+        from cspdet.layers.folding import scale_and_shift
+
+        shape = (-1, *(1 for _ in x.dimensions[1:]))
+        scale, shift = (build.constant(each.reshape(shape)) for each in scale_and_shift(arrays, self.dialect))
+        return build.combine("add", build.combine("multiply", x, scale), shift)
 
     def parts(self, x: Shape) -> Parts:
         """`norm`."""

@@ -12,6 +12,9 @@ from cspdet.layers.window import POINT, Window, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class _Channels(Pair):
     """Another layer, spread over the map of the layer before, meets it."""
@@ -38,6 +41,10 @@ class _Channels(Pair):
 class ShiftChannels(_Channels, names=("shift_channels",), known_to=("pytorch",)):
     """The layer before plus another's number for each channel. Source: WongKinYiu's `utils/layers.py:ShiftChannel`."""
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """A sum."""
+        return build.combine("add", other, x)
+
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, H, W), (N, C, 1, 1) → (N, C, H, W)."""
         return other + x
@@ -46,6 +53,10 @@ class ShiftChannels(_Channels, names=("shift_channels",), known_to=("pytorch",))
 class ControlChannels(_Channels, names=("control_channels",), known_to=("pytorch",)):
     """The layer before times another's number for each channel. Source: WongKinYiu's `utils/layers.py:ControlChannel`."""
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """A product."""
+        return build.combine("multiply", other, x)
+
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, H, W), (N, C, 1, 1) → (N, C, H, W)."""
         return other * x
@@ -53,6 +64,10 @@ class ControlChannels(_Channels, names=("control_channels",), known_to=("pytorch
 
 class SelectChannels(_Channels, names=("select_channels",), known_to=("pytorch",)):
     """The layer before times the logistic of another's number. Source: WongKinYiu's `utils/layers.py:SelectChannel`."""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """A product."""
+        return build.combine("multiply", build.activate("logistic", other), x)
 
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, H, W), (N, C, 1, 1) → (N, C, H, W)."""
@@ -68,6 +83,10 @@ class AlternateChannels(_Channels, names=("alternate_channels",), known_to=("pyt
     def shape(self, x: Shape, other: Shape) -> Shape:
         """(C, H, W) → (2 C, H, W)."""
         return x._replace(channels=2 * x.channels)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """Two maps side by side, the first spread by a sum with zeros."""
+        return build.join([build.combine("add", build.zeros(x), other), x])
 
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, H, W), (N, C, 1, 1) → (N, 2 C, H, W)."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Connected(Layer, names=("connected", "conn")):
@@ -54,6 +56,14 @@ class Connected(Layer, names=("connected", "conn")):
     def columns(self) -> tuple[str, str]:
         """Outputs."""
         return f"{self.output}", ""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A matrix product and its activation."""
+        from cspdet.layers.folding import folded
+
+        weight, bias = folded(arrays, self.dialect, "linear")
+        x = build.product(build.reshape(x, -1), weight.T, bias)
+        return build.activate(self.activation, build.reshape(x, self.output, 1, 1))
 
     def parts(self, x: Shape) -> Parts:
         """`linear`, and `norm` if normalised."""

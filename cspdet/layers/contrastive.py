@@ -10,6 +10,9 @@ from cspdet.layers.base import Layer, OneSource, Problem, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Contrastive(Layer, names=("contrastive",), known_to=("alexeyab", "hank-ai")):
     """A contrastive loss over embeddings. At inference it writes nothing: its output stays zero.
@@ -45,6 +48,10 @@ class Contrastive(Layer, names=("contrastive",), known_to=("alexeyab", "hank-ai"
     def reach(self, x: Shape) -> tuple[None]:
         """Nothing: the output is zero."""
         return (None,)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Zeros."""
+        return build.zeros(build.reshape(x, -1))
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length) zeros."""

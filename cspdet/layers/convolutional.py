@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Convolutional(Layer, names=("convolutional", "conv")):
@@ -231,6 +233,24 @@ class Convolutional(Layer, names=("convolutional", "conv")):
         dilation = f"({self.dilation})" if self.dilation > 1 and max(self.sizes) > 1 else ""
         groups = f"/{self.groups}" if self.groups > 1 else ""
         return f"{self.filters}{groups}", f"{width} x {height}/ {stride}{dilation}"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A convolution and its activation; `xnor`, which computes with signs, where no padding counts as one of them."""
+        from cspdet.layers.folding import blurred_value, folded
+        from cspdet.program.operations import Activation
+
+        channels, height, width = x.dimensions
+        block = self.block(Shape(channels, height, width))
+        weight, bias = folded(arrays, self.dialect, "conv")
+        down, right = block.true_padding
+        if self.xnor and block.stride[0] == block.stride[1]:
+            magnitude = abs(weight).mean((1, 2, 3), keepdims=True)
+            weight = (((weight > 0) * 2 - 1) * magnitude).astype("float32")
+            x = build.pad(build.function(x, Activation("sign")), (0, down, right), (0, down, right), -1.0)
+            down = right = 0
+        x = build.convolve(x, weight, bias, block.stride, (down, right, down, right), block.dilation, block.groups)
+        x = build.activate("linear" if self.xnor and self.bin_output else self.activation, x)
+        return blurred_value(build, x, self.antialiasing, self.strides) if self.antialiasing else x
 
     def parts(self, x: Shape) -> Parts:
         """`conv` and `norm`, unless the weights are shared."""

@@ -9,6 +9,9 @@ from cspdet.layers.base import Layer, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 COSTS = ("sse", "masked", "smooth", "L1", "seg", "wgan")
 
 
@@ -30,6 +33,10 @@ class Cost(Layer, names=("cost",)):
     def reach(self, x: Shape) -> tuple[None]:
         """Nothing: the output is zero."""
         return (None,)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Zeros."""
+        return build.zeros(build.reshape(x, -1))
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length) zeros."""

@@ -12,6 +12,9 @@ from cspdet.layers.window import Window, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Crop(Layer, names=("crop",), known_to=("alexeyab", "pjreddie")):
     """The centre of the image, its values stretched from 0 … 1 to -1 … 1. In training, a random crop.
@@ -54,6 +57,12 @@ class Crop(Layer, names=("crop",), known_to=("alexeyab", "pjreddie")):
     def passes_on(self, x: Shape) -> bool:
         """Where the values stay as they are."""
         return self.noadjust
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A part."""
+        top, left = self.corner(*x.dimensions[1:])
+        x = build.part(build.part(x, top, top + self.crop_height, 1), left, left + self.crop_width, 2)
+        return x if self.noadjust else build.affine(x, 2, -1)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, crop_height, crop_width)."""

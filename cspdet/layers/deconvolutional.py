@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 # Beyond, PyTorch's kernels for CPUs take time by the square of the stride, and crash from 16,384 on.
@@ -96,6 +98,27 @@ class Deconvolutional(Layer, names=("deconvolutional", "deconv"), known_to=("pjr
         """Filters and groups; kernel and stride."""
         groups = f"/{self.groups}" if self.groups > 1 else ""
         return f"{self.filters}{groups}", f"{self.size} x {self.size}/ {self.stride}"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A transposed convolution and its activation."""
+        import numpy as np
+
+        from cspdet.layers.folding import folded
+
+        weight = arrays["conv.weight"]
+        own = arrays
+        if self.batch_normalize:
+            # Folding looks for the filters on the first axis; here they lie in groups on the second.
+            groups = weight.reshape(self.groups, -1, *weight.shape[1:])
+            by_filter = np.moveaxis(groups, 2, 1).reshape(self.filters, -1)
+            by_filter, bias = folded({**own, "conv.weight": by_filter}, self.dialect, "conv")
+            groups = by_filter.reshape(self.groups, weight.shape[1], -1, *weight.shape[2:])
+            weight = np.ascontiguousarray(np.moveaxis(groups, 2, 1).reshape(weight.shape))
+        else:
+            bias = own["conv.bias"]
+        step = (self.stride, self.stride)
+        x = build.deconvolve(x, weight, bias, step, self.cut, self.output_padding, self.groups)
+        return build.activate(self.activation, x)
 
     def parts(self, x: Shape) -> Parts:
         """`conv`, and `norm` if normalised."""

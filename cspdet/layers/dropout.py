@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 # The side of a block where neither option gives it.
 _SIDE = 7
@@ -37,6 +39,10 @@ class Dropout(Layer, names=("dropout",)):
     def columns(self) -> tuple[str, str]:
         """Probability."""
         return "", f"p = {self.probability:.3f}"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """What it reads."""
+        return x
 
     def parts(self, x: Shape) -> Parts:
         """`ramp`, from 0 to 1 as training goes on, which whoever trains has to set."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cspdet.layers.base import Layer, Shape
+
+if TYPE_CHECKING:
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Empty(Layer, names=("empty", "silence"), known_to=("alexeyab", "hank-ai", "pytorch")):
@@ -13,6 +19,10 @@ class Empty(Layer, names=("empty", "silence"), known_to=("alexeyab", "hank-ai", 
     def passes_on(self, x: Shape) -> bool:
         """Always."""
         return True
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """What it reads."""
+        return x
 
 
 class Blank(Empty, names=("blank",), known_to=("hank-ai",)):

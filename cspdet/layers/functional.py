@@ -149,10 +149,3 @@ def binary_sign(x: Tensor) -> Tensor:
     """1 above 0, else -1; its gradient is that of x itself (the straight-through estimator of XNOR-Net, 1603.05279)."""
     sign = torch.where(x > 0, 1.0, -1.0).to(x.dtype)
     return x + (sign - x).detach() if torch.is_grad_enabled() else sign
-
-
-def pool_padding(extent: int, size: int, stride: int, padding: int) -> tuple[int, int]:
-    """Pixels to add before and after, where Darknet pads `padding` in total and starts at `-padding / 2`."""
-    before = padding // 2
-    outputs = (extent + padding - size) // stride + 1
-    return before, max(0, (outputs - 1) * stride + size - extent - before)

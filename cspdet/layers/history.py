@@ -9,6 +9,9 @@ from cspdet.layers.base import Layer, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class History(Layer, names=("history",), known_to=("alexeyab",)):
     """The last frames of a sequence, side by side.
@@ -26,6 +29,10 @@ class History(Layer, names=("history",), known_to=("alexeyab",)):
     def columns(self) -> tuple[str, str]:
         """Number of frames."""
         return f"{self.history_size}", ""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Zeros behind the frame."""
+        return build.pad(x, (0, 0, 0), ((self.history_size - 1) * x.channels, 0, 0))
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, history_size C, H, W)."""

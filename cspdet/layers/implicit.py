@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Constant(Layer):
@@ -45,6 +47,11 @@ class Constant(Layer):
     def columns(self) -> tuple[str, str]:
         """Channels."""
         return f"{self.filters}", ""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Numbers that are there already, for every image of the batch: they take it from zeros of the input."""
+        zero = build.zeros(build.part(build.reshape(x, -1, 1, 1), 0, 1))
+        return build.combine("add", zero, build.constant(arrays["weight"]))
 
     def parts(self, x: Shape) -> Parts:
         """`weight`."""

@@ -11,6 +11,9 @@ from cspdet.layers.yolo import LARGEST_CLASSES
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Iseg(Layer, names=("iseg",), known_to=("pjreddie",)):
     """Instance segmentation: a probability per class and an embedding of the instance at every pixel.
@@ -27,6 +30,12 @@ class Iseg(Layer, names=("iseg",), known_to=("pjreddie",)):
             needed = self.classes + self.ids
             message = f"{self.classes} classes and {self.ids} ids take {needed} channels, not {x.channels}"
             yield Problem("head-filters", "classes", message, f"set `filters={needed}` in the layer before")
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """The logistic of one part."""
+        ids = build.part(x, self.classes, x.channels) if x.channels > self.classes else None
+        classes = build.activate("logistic", build.part(x, 0, self.classes))
+        return classes if ids is None else build.join([classes, ids])
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, classes + ids, H, W), kept: logistic on the classes."""

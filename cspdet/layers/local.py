@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Local(Layer, names=("local",), known_to=("alexeyab", "pjreddie")):
@@ -68,6 +70,24 @@ class Local(Layer, names=("local",), known_to=("alexeyab", "pjreddie")):
     def columns(self) -> tuple[str, str]:
         """Filters, kernel and stride."""
         return f"{self.filters}", f"{self.size} x {self.size}/ {self.stride}"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """The pixels under the kernel, gathered place by place, times the weights of the place."""
+        import numpy as np
+
+        filters, height, width = arrays["bias"].shape
+        padded = build.pad(x, (0, self.pad, self.pad), (0, self.pad, self.pad))
+        ends = (height - 1) * self.stride + 1, (width - 1) * self.stride + 1
+        rows = [build.part(padded, row, row + ends[0], 1, self.stride) for row in range(self.size)]
+        pixels = [build.part(row, column, column + ends[1], 2, self.stride) for row in rows for column in range(self.size)]
+        # (size², C, places) → (places, 1, size² C), for weights of the same order.
+        gathered = build.reshape(build.join(pixels), self.size**2 * x.channels, height * width)
+        gathered = build.reshape(build.transpose(gathered, 1, 0), height * width, 1, -1)
+        weight = arrays["weight"].reshape(height * width, filters, x.channels, -1).transpose(0, 3, 2, 1)
+        weight = np.ascontiguousarray(weight.reshape(height * width, -1, filters))
+        bias = np.ascontiguousarray(arrays["bias"].reshape(filters, 1, -1).transpose(2, 1, 0))
+        found = build.reshape(build.product(gathered, weight, bias), height * width, filters)
+        return build.activate(self.activation, build.reshape(build.transpose(found, 1, 0), filters, height, width))
 
     def parts(self, x: Shape) -> Parts:
         """`bias` and `weight`."""

@@ -9,9 +9,16 @@ from cspdet.layers.pooling import Pooling
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class LocalAvgpool(Pooling, names=("local_avgpool", "local_avg"), known_to=("alexeyab", "hank-ai", "pytorch")):
     """The mean of the pixels under the window; what lies outside the map does not count. Source: `maxpool_layer.c`."""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A pooling."""
+        return build.pool(x, "mean", (self.window, self.window), self.strides, self.border(x.dimensions, self.strides))
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H', W')."""

@@ -14,6 +14,9 @@ from cspdet.layers.window import POINT, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Maxpool(Pooling, names=("maxpool", "max")):
     """The largest value under the window.
@@ -85,6 +88,22 @@ class Maxpool(Pooling, names=("maxpool", "max")):
         row = (found // x.shape[3] - before).clamp(0, height - 1)
         column = (found % x.shape[3] - before).clamp(0, width - 1)
         return row * width + column
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A pooling; over channels, one of parts of them."""
+        import numpy as np
+
+        from cspdet.layers.folding import blurred_value
+
+        if self.maxpool_depth:
+            channels, height, width = x.dimensions
+            x = build.pad(x, (0, 0, 0), (-channels % self.out_channels, 0, 0), float(np.finfo(np.float32).min))
+            x = build.reduce(build.reshape(x, -1, self.out_channels, height, width), "maximum", 0)
+            return build.reshape(x, self.out_channels, height, width)
+        x = build.pool(
+            x, "maximum", (self.window, self.window), self.window_steps, self.border(x.dimensions, self.window_steps)
+        )
+        return blurred_value(build, x, self.antialiasing, self.strides) if self.antialiasing else x
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""

@@ -12,6 +12,9 @@ from cspdet.layers.window import Window, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Maxunpool(Layer, names=("maxunpool",), known_to=("cspdet",)):
     """The values of the layer before, where a [maxpool] took its maxima; zeros elsewhere. The size is that before the pooling.
@@ -81,6 +84,14 @@ class Maxunpool(Layer, names=("maxunpool",), known_to=("cspdet",)):
     def columns(self) -> tuple[str, str]:
         """The pooling."""
         return f"{self.place}", ""
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, before: Value) -> Value:
+        """The places of a pooling."""
+        pooling = self.pooling
+        assert isinstance(pooling, Maxpool)
+        steps = pooling.window_steps
+        border = pooling.border(before.dimensions, steps)
+        return build.unpool(x, before, (pooling.window, pooling.window), steps, border)
 
     def forward(self, parts: Any, x: Tensor, before: Tensor) -> Tensor:
         """(N, C, H', W'), and (N, C, H, W) as the pooling reads it → (N, C, H, W)."""

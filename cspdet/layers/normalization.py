@@ -10,6 +10,9 @@ from cspdet.layers.base import Layer, Problem, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Normalization(Layer, names=("normalization", "lrn"), known_to=("alexeyab", "pjreddie")):
     """Local response normalisation: x (kappa + alpha S)^-beta, S the sum of squares over `size` channels around each.
@@ -28,6 +31,18 @@ class Normalization(Layer, names=("normalization", "lrn"), known_to=("alexeyab",
         if x.channels <= self.size // 2:
             message = f"`size={self.size}` looks at channel {self.size // 2}, but there are only {x.channels}"
             yield Problem("out-of-range", "size", message, f"use at most {2 * x.channels - 1}")
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Sums over neighbours of the squares, then a power."""
+        square = build.combine("multiply", x, x)
+        before, after = (self.size - 1) // 2, self.size // 2
+        padded = build.pad(square, (before, 0, 0), (after, 0, 0))
+        total = build.part(padded, 0, x.channels)
+        for shift in range(1, self.size):
+            total = build.combine("add", total, build.part(padded, shift, shift + x.channels))
+        total = build.combine("subtract", total, build.part(square, after, after + 1))
+        factor = build.combine("power", build.affine(total, self.alpha, self.kappa), -self.beta)
+        return build.combine("multiply", x, factor)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W), kept."""

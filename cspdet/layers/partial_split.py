@@ -10,6 +10,9 @@ from cspdet.layers.base import Layer, OneSource, Problem, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class PartialSplit(Layer, names=("partial_split",), known_to=("cspdet",)):
     """One part of the channels, split at any ratio: the base feature map x0 = [x0', x0''] of a cross stage partial network.
@@ -48,6 +51,11 @@ class PartialSplit(Layer, names=("partial_split",), known_to=("cspdet",)):
     def columns(self) -> tuple[str, str]:
         """Ratio and part."""
         return " ".join(map(str, self.sources())), f"{self.ratio:g} part {self.part}"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A part."""
+        first = self.first(x.channels)
+        return build.part(x, first, x.channels) if self.part else build.part(x, 0, first)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H, W)."""

@@ -100,6 +100,12 @@ class Pooling(Layer):
         stride = f"{vertical}" if vertical == horizontal else f"{horizontal}x{vertical}"
         return "", f"{self.window} x {self.window}/ {stride}"
 
+    def border(self, dimensions: tuple[int, ...], strides: tuple[int, int]) -> tuple[int, int, int, int]:
+        """The pixels that are added above, left, below and right of a map of these dimensions, (C, H, W)."""
+        top, bottom = pool_padding(dimensions[1], self.window, strides[0], self.total_padding)
+        left, right = pool_padding(dimensions[2], self.window, strides[1], self.total_padding)
+        return top, left, bottom, right
+
     def windows(self, x: Tensor, strides: tuple[int, int], value: float) -> tuple[Tensor, tuple[int, int]]:
         """The map for PyTorch's pooling, and how many pixels that shall add on every side by itself.
 
@@ -108,10 +114,14 @@ class Pooling(Layer):
         """
         from torch.nn.functional import pad
 
-        from cspdet.layers.functional import pool_padding
-
-        top, bottom = pool_padding(x.shape[2], self.window, strides[0], self.total_padding)
-        left, right = pool_padding(x.shape[3], self.window, strides[1], self.total_padding)
+        top, left, bottom, right = self.border(tuple(x.shape[1:]), strides)
         own = (top, left) if max(top, left) <= self.window // 2 and bottom >= top and right >= left else (0, 0)
         rest = (left - own[1], right - own[1], top - own[0], bottom - own[0])
         return pad(x, rest, value=value) if any(rest) else x, own
+
+
+def pool_padding(extent: int, size: int, stride: int, padding: int) -> tuple[int, int]:
+    """Pixels to add before and after, where Darknet pads `padding` in total and starts at `-padding / 2`."""
+    before = padding // 2
+    outputs = (extent + padding - size) // stride + 1
+    return before, max(0, (outputs - 1) * stride + size - extent - before)

@@ -12,6 +12,9 @@ from cspdet.layers.window import Window, Windows, everywhere
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class _Squares(Layer):
     """Squares of pixels that become channels, or the other way round."""
@@ -77,6 +80,19 @@ class Reorg(_Squares, names=("reorg",), known_to=("alexeyab", "pjreddie", "pytor
         """Where the exchange is how channels-last memory lies already."""
         return self.flatten and not self.reverse and not self.extra
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Other dimensions, in another order."""
+        (c, h, w), s = x.dimensions, self.stride
+        if self.extra:
+            return build.pad(build.reshape(x, -1), (0,), (self.extra,))
+        out = reorganised(Shape(c, h, w), s, self.reverse).dimensions
+        if self.flatten:
+            rows = (h * w, c) if self.reverse else (c, h * w)
+            return build.reshape(build.transpose(build.reshape(x, *rows), 1, 0), *out)
+        if self.reverse:
+            return build.reshape(build.transpose(build.reshape(x, s, s, c // (s * s), h, w), 2, 3, 0, 4, 1), *out)
+        return build.reshape(build.transpose(build.reshape(x, c // (s * s), h, s, w, s), 2, 4, 0, 1, 3), *out)
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C s², H / s, W / s), or the other way round."""
         from torch.nn.functional import pad
@@ -140,6 +156,15 @@ class Reorg3d(_Squares, names=("reorg3d",), known_to=("alexeyab", "hank-ai")):
         """The square; with `reverse`, numbers move to anywhere in the map."""
         own = Window(self.stride, 0, self.stride - 1)
         return (everywhere(x) if self.reverse else (own, own),)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Other dimensions, in another order."""
+        (c, h, w), s = x.dimensions, self.stride
+        out = reorganised(Shape(c, h, w), s, self.reverse).dimensions
+        if not self.reverse:
+            return build.reshape(build.transpose(build.reshape(x, c, h // s, s, w // s, s), 2, 4, 0, 1, 3), *out)
+        scattered = build.transpose(build.reshape(x, s, s, c // s**4, h * s, w * s), 2, 3, 0, 4, 1)
+        return build.reshape(scattered, *out)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C s², H / s, W / s), or the other way round."""

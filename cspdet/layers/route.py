@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import REQUIRED, Layer, Problem, Shape, Sources, option
@@ -11,6 +11,9 @@ from cspdet.layers.window import POINT, Windows, everywhere
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Route(Layer, names=("route",)):
@@ -64,6 +67,12 @@ class Route(Layer, names=("route",)):
         """Layers and group."""
         return " ".join(map(str, self.sources())), f"{self.group_id}/{self.groups}" if self.groups > 1 else ""
 
+    def lower(self, build: Builder, arrays: Arrays, *inputs: Value) -> Value:
+        """Parts side by side."""
+        if self.groups > 1:
+            inputs = tuple(_group(build, x, self.groups, self.group_id) for x in inputs)
+        return _joined_values(build, inputs)
+
     def forward(self, parts: Any, *inputs: Tensor) -> Tensor:
         """(N, C, H, W) each → (N, sum of C / groups, H, W)."""
         if self.groups > 1:
@@ -108,6 +117,10 @@ class RouteLhalf(Layer, names=("route_lhalf",), known_to=("pytorch",)):
         """Layers."""
         return " ".join(map(str, self.sources())), "first half"
 
+    def lower(self, build: Builder, arrays: Arrays, *inputs: Value) -> Value:
+        """Parts side by side."""
+        return _joined_values(build, [build.part(x, 0, x.channels // 2) for x in inputs])
+
     def forward(self, parts: Any, *inputs: Tensor) -> Tensor:
         """(N, C, H, W) each → (N, sum of C / 2, H, W)."""
         return _concatenated(tuple(x[:, : x.shape[1] // 2] for x in inputs))
@@ -135,6 +148,17 @@ def _concatenated(inputs: tuple[Tensor, ...]) -> Tensor:
     if any(x.shape[2:] != inputs[0].shape[2:] for x in inputs):
         return torch.cat([x.flatten(1) for x in inputs], 1)
     return torch.cat(inputs, 1)
+
+
+def _group(build: Builder, x: Value, groups: int, number: int) -> Value:
+    size = x.channels // groups
+    return build.part(x, number * size, (number + 1) * size)
+
+
+def _joined_values(build: Builder, inputs: Sequence[Value]) -> Value:
+    if any(x.dimensions[1:] != inputs[0].dimensions[1:] for x in inputs):
+        return build.join([build.reshape(x, -1) for x in inputs])
+    return build.join(inputs)
 
 
 def _check_sizes(name: str, sources: tuple[int, ...], inputs: tuple[Shape, ...]) -> Iterator[Problem]:

@@ -12,6 +12,9 @@ from cspdet.layers.pair import Pair
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Sam(Pair, names=("sam",), known_to=("alexeyab", "hank-ai", "pytorch")):
     """Another layer times the layer before, number by number: spatial attention. Source: `sam_layer.c`."""
@@ -29,6 +32,10 @@ class Sam(Pair, names=("sam",), known_to=("alexeyab", "hank-ai", "pytorch")):
     def shape(self, x: Shape, other: Shape) -> Shape:
         """What `from` puts out."""
         return other
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """A product."""
+        return build.activate(self.activation, build.combine("multiply", x, other))
 
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, H, W) twice → (N, C, H, W)."""

@@ -13,6 +13,9 @@ from cspdet.layers.window import POINT, SPREAD_OUT, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class ScaleChannels(Pair, names=("scale_channels",), known_to=("alexeyab", "hank-ai", "pytorch")):
     """Another layer's channels, each times a number of the layer before: squeeze and excitation.
@@ -44,6 +47,10 @@ class ScaleChannels(Pair, names=("scale_channels",), known_to=("alexeyab", "hank
     def reach(self, x: Shape, other: Shape) -> tuple[Windows, Windows]:
         """Of the layer before the one pixel there is; with `scale_wh`, the same pixel."""
         return POINT if self.scale_wh else SPREAD_OUT, POINT
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, other: Value) -> Value:
+        """A product."""
+        return build.activate(self.activation, build.combine("multiply", x, other))
 
     def forward(self, parts: Any, x: Tensor, other: Tensor) -> Tensor:
         """(N, C, 1, 1) or (N, 1, H, W), and (N, C, H, W) → (N, C, H, W)."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 # Keeps the weights' sum away from 0 (`network.c:fuse_conv_batchnorm`).
 _SMALLEST_SUM = 1e-4
@@ -130,6 +132,19 @@ class Shortcut(Layer, names=("shortcut",)):
         """The layers added."""
         return " ".join(map(str, self.added())), ""
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value, *others: Value) -> Value:
+        """Sums, with weights where there are some."""
+        weights = self._folded_weights(arrays["weight"]) if self.weights_type != "none" else None
+        total = x if weights is None else build.combine("multiply", x, build.constant(weights[0]))
+        for number, other in enumerate(others, 1):
+            term = other
+            if weights is not None:
+                term = build.part(other, 0, min(x.channels, other.channels))
+                weight = weights[number]
+                term = build.combine("multiply", term, build.constant(weight if len(weight) == 1 else weight[: term.channels]))
+            total = self._sum(build, total, term)
+        return build.activate(self.activation, total)
+
     def parts(self, *inputs: Shape) -> Parts:
         """`weight`, if there are weights."""
         import torch
@@ -148,6 +163,44 @@ class Shortcut(Layer, names=("shortcut",)):
             term = other if weights is None else other[:, : x.shape[1]] * _cut(weights[number], other.shape[1])
             total = self._added(total, term)
         return activate(self.activation, total, fresh=bool(others))
+
+    def _sum(self, build: Builder, total: Value, term: Value) -> Value:
+        """As `_added` has it, for programs."""
+        import numpy as np
+
+        alpha, beta = (self.alpha, self.beta) if self.dialect.name == "pjreddie" else (1.0, 1.0)
+        if total.dimensions == term.dimensions:
+            return build.combine("add", build.affine(total, alpha, 0), build.affine(term, beta, 0))
+        (channels, height, width), (_, _, other) = total.dimensions, term.dimensions
+        stride, sample = max(1, other // width), max(1, width // other)
+        term = build.part(term, 0, min(channels, term.channels))
+        for axis, side in ((1, height), (2, width)):
+            stop = min(term.dimensions[axis], stride * min(side, term.dimensions[axis]))
+            term = build.part(term, 0, stop, axis, stride)
+        kept, rows, columns = term.dimensions
+        factor = np.ones(total.dimensions, np.float32)
+        factor[:kept, : rows * sample : sample, : columns * sample : sample] = alpha
+        # Pixels of a smaller map come to lie apart, with zeros between them.
+        more = sample - 1
+        apart = build.pad(build.reshape(term, kept, rows, 1, columns, 1), (0,) * 5, (0, 0, more, 0, more))
+        spread = build.reshape(apart, kept, rows * sample, columns * sample)
+        spread = build.part(build.part(spread, 0, min(height, rows * sample), 1), 0, min(width, columns * sample), 2)
+        missing = tuple(a - b for a, b in zip(total.dimensions, spread.dimensions, strict=True))
+        spread = build.pad(build.affine(spread, beta, 0), (0, 0, 0), missing)
+        total = total if alpha == 1 else build.combine("multiply", total, build.constant(factor))
+        return build.combine("add", total, spread)
+
+    def _folded_weights(self, weight: Any) -> Any:
+        """As `_weights` has them at inference, each (1, 1, 1) or (channels, 1, 1)."""
+        import numpy as np
+
+        if self.weights_normalization == "softmax":
+            weight = np.exp(weight - weight.max(0))
+        elif self.weights_normalization != "none":
+            weight = weight.clip(min=_SMALLEST_WEIGHT)
+        if self.weights_normalization != "none":
+            weight = weight / (_SMALLEST_SUM + weight.sum(0))
+        return weight.reshape(len(weight), -1, 1, 1)
 
     def _added(self, total: Tensor, term: Tensor) -> Tensor:
         alpha, beta = (self.alpha, self.beta) if self.dialect.name == "pjreddie" else (1.0, 1.0)

@@ -10,6 +10,9 @@ from cspdet.layers.base import REQUIRED, Layer, Problem, Shape, option
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Shuffle(Layer, names=("shuffle",), known_to=("cspdet",)):
     """The channels of all groups in turn, so that each group of the next convolution sees some of every group of the last.
@@ -29,6 +32,12 @@ class Shuffle(Layer, names=("shuffle",), known_to=("cspdet",)):
     def columns(self) -> tuple[str, str]:
         """Groups."""
         return "", f"{self.groups} groups"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Other dimensions, in another order."""
+        c, h, w = x.dimensions
+        groups = build.transpose(build.reshape(x, self.groups, c // self.groups, h, w), 1, 0, 2, 3)
+        return build.reshape(groups, c, h, w)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""

@@ -12,6 +12,9 @@ from cspdet.layers.window import Windows, everywhere
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Softmax(WithTree, Layer, names=("softmax", "soft")):
     """e^x over its sum, so that the outputs are probabilities.
@@ -44,6 +47,14 @@ class Softmax(WithTree, Layer, names=("softmax", "soft")):
         """The whole map: it is flattened, and a sum taken over all of it."""
         return (everywhere(x),)
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """A softmax over each of the groups; with a tree, over parts of the vector."""
+        x = build.affine(build.reshape(x, -1), 1 / self.temperature, 0)
+        if self.hierarchy:
+            return tree_softmax_value(build, x, self.hierarchy)
+        x = build.softmax(build.reshape(x, self.groups, -1), 1)
+        return build.reshape(x, -1)
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length)."""
         x = x.flatten(1) / self.temperature
@@ -72,6 +83,14 @@ def check_tree(layer: WithTree, classes: int) -> Iterator[Problem]:
             f"`{layer.tree}` has {len(tree.parents)} classes, the layer {classes}",
             "use its own tree",
         )
+
+
+def tree_softmax_value(build: Builder, x: Value, tree: Tree) -> Value:
+    """The same for programs: a softmax over each part of a vector."""
+    groups = [0, *(place for place in range(1, len(tree.groups)) if tree.groups[place] != tree.groups[place - 1])]
+    ends = [*groups[1:], len(tree.groups)]
+    parts = [build.softmax(build.part(x, start, end), 0) for start, end in zip(groups, ends, strict=True)]
+    return build.join(parts)
 
 
 def tree_softmax(x: Tensor, tree: Tree) -> Tensor:

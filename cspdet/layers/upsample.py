@@ -12,6 +12,9 @@ from cspdet.layers.window import Window, Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 MODES = {
     "nearest": "the pixel's value, as in Darknet",
     "bilinear": "linear interpolation between the pixels",
@@ -79,6 +82,21 @@ class Upsample(Layer, names=("upsample",)):
         """Factor, and the mode if it is not Darknet's."""
         mode = "" if self.mode == "nearest" else f"{self.mode} "
         return "", f"{mode}{self.stride}x" if self.stride > 0 else f"1/{-self.stride}x"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Repeated or interpolated pixels, pixels between zeros, or sums of squares."""
+        channels, height, width = x.dimensions
+        step = abs(self.stride)
+        if self.stride < 0:
+            x = build.pool(x, "mean", (step, step), (step, step), (0, 0, 0, 0))
+            x = build.affine(x, step * step, 0)
+        elif self.mode == "nails":
+            apart = build.reshape(x, channels, height, 1, width, 1)
+            apart = build.pad(apart, (0, 0, 0, 0, 0), (0, 0, step - 1, 0, step - 1))
+            x = build.reshape(apart, channels, height * step, width * step)
+        else:
+            x = build.enlarge(x, step, "bilinear" if self.mode == "bilinear" else "nearest")
+        return build.affine(x, self.scale, 0)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H s, W s)."""
