@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         CfgWarning,
         CspdetError,
         DownloadError,
+        EngineWarning,
         ImageError,
         UsageError,
         WeightsError,
@@ -41,6 +42,7 @@ _HOMES = {
     "ImageError": "errors",
     "DownloadError": "errors",
     "CfgWarning": "errors",
+    "EngineWarning": "errors",
     "WeightsWarning": "errors",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "Detections",
     "Detector",
     "DownloadError",
+    "EngineWarning",
     "ImageError",
     "Network",
     "UsageError",

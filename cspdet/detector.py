@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from cspdet.boxes import Candidates, gather, suppress
+from cspdet.boxes import Candidates, Floats, gather, suppress
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.cfg.source import Source
 from cspdet.detections import Detections
 from cspdet.engines import Engine
-from cspdet.errors import CfgWarning, UsageError, WeightsWarning
+from cspdet.errors import CfgWarning, EngineWarning, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.image import Pixels, read_image
 from cspdet.layers.head import Head
 from cspdet.names import beside, check_names, read_names
-from cspdet.network import Network, as_array
 from cspdet.preprocess import PROFILES, Placement, Profile, prepare
 from cspdet.rules import load as load_graph
 from cspdet.text import brief
 from cspdet.weights.codec import Extent, Header, layout, write
 
+if TYPE_CHECKING:
+    from cspdet.network import Network
+
 _FAR = 1e6
+
+
+class Weighted(NamedTuple):
+    """A network as its graph and all of its arrays, by the keys of its state_dict; not a PyTorch module yet."""
+
+    graph: Graph
+    arrays: Mapping[str, Floats]
 
 
 class Detector:
@@ -37,10 +46,26 @@ class Detector:
     """
 
     def __init__(
-        self, network: Network, names: Sequence[str] = (), header: Header | None = None, extent: Extent = "all"
+        self,
+        network: Network | Weighted,
+        names: Sequence[str] = (),
+        header: Header | None = None,
+        extent: Extent = "all",
+        *,
+        engine: str = "",
+        device: str = "cpu",
     ) -> None:
-        """Join a network and its names; `header` and `extent` are those of the file its weights came from."""
-        self.network = network
+        """Join a network and its names; `header` and `extent` are those of the file its weights came from.
+
+        Without an `engine`, the network itself runs; otherwise, that of this name, of `cspdet.engines.ENGINES` or `auto`.
+
+        Raises:
+            UsageError: there is no such engine, or it cannot run here.
+        """
+        self._weighted = network if isinstance(network, Weighted) else None
+        self._network = None if isinstance(network, Weighted) else network
+        self.graph = network.graph
+        self.device = device
         self.names = tuple(names)
         self.header = header or Header()
         self.extent: Extent = extent
@@ -49,12 +74,54 @@ class Detector:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         # Whether its weights came from somewhere.
         self.trained = True
-        self.engine: Engine = _torch_engine(network)
+        self.engine_name, self._engine = self._choose(engine) if engine else ("", None)
+
+    def _choose(self, engine: str) -> tuple[str, Engine | None]:
+        """The name of the engine, and the engine; none where the network has a layer that only its module runs."""
+        from cspdet.engines import NotLoweredError, check_engine, make_engine
+
+        check_engine(engine, self.device)
+        try:
+            return make_engine(engine, self.graph, self.arrays, self.device)
+        except NotLoweredError as error:
+            if engine not in ("auto", "torch"):
+                warnings.warn(f"{error.message}: it runs there, not with `{engine}`", EngineWarning, stacklevel=4)
+            return "torch", None
 
     @property
-    def graph(self) -> Graph:
-        """The network's graph."""
-        return self.network.graph
+    def arrays(self) -> Mapping[str, Floats]:
+        """The network's weights, by the keys of its state_dict."""
+        if self._network is None and self._weighted is not None:
+            return self._weighted.arrays
+        from cspdet.network import as_array
+
+        return {key: as_array(value) for key, value in self.network.state_dict().items()}
+
+    @property
+    def network(self) -> Network:
+        """The network as a PyTorch module.
+
+        From the first time that somebody asks for it, the module itself is what finds objects, slower than the engine did:
+        its weights may be changed, and hooks added.
+        """
+        if self._network is None:
+            from cspdet.network import Network
+
+            assert self._weighted is not None
+            self._network = Network(self.graph, empty=True)
+            self._network.load_arrays(self._weighted.arrays)
+            self._network.to(usable_device(self.device))
+        self._engine = None
+        return self._network
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the raw outputs."""
+        if self._engine is None:
+            from cspdet.engines.module import ModuleEngine
+
+            self._engine = ModuleEngine(self.network)
+        return self._engine
 
     def __repr__(self) -> str:
         return f"Detector({self.graph.source.path!r}, input {self.graph.input}, {len(self.names)} names)"
@@ -173,9 +240,9 @@ class Detector:
         """
         if cutoff is not None and cutoff < 0:
             raise UsageError(f"`cutoff` is {cutoff}; layers are counted from 0")
-        state = self.network.state_dict()
+        arrays = self.arrays
         slots = (slot for slot in layout(self.graph, self.extent) if cutoff is None or slot.layer < cutoff)
-        write(path, self.header, ((slot, as_array(state[slot.key])) for slot in slots))
+        write(path, self.header, ((slot, arrays[slot.key]) for slot in slots))
 
     # Boxes of weights that ran wild may overflow; `rows` has what becomes of them.
     @np.errstate(over="ignore", invalid="ignore")
@@ -216,6 +283,7 @@ def load(
     width: int | None = None,
     height: int | None = None,
     device: str = "cpu",
+    engine: str = "auto",
     dialect: str | Dialect = ALEXEYAB,
     settings: Mapping[str, object] | None = None,
 ) -> Detector:
@@ -229,7 +297,9 @@ def load(
             weights.
         width: width of the network's input in pixels, in place of the cfg's.
         height: height of the network's input in pixels, in place of the cfg's.
-        device: where PyTorch runs it.
+        device: where it runs; all but `cpu` need PyTorch.
+        engine: what runs it, of `cspdet.engines.ENGINES`; `auto` is the fastest one that is installed. Without weights,
+            and for networks with layers that only PyTorch's module runs, `auto` is that module.
         dialect: the program the cfg and weights were made for: alexeyab, pjreddie, hank-ai or pytorch.
         settings: values of variables, in place of what the cfg's [define] says.
 
@@ -250,7 +320,9 @@ def load(
     graph, diagnostics = load_graph(source, dialect, width=width, height=height)
     if weights is None and model.trained:
         weights = model.fetch_weights()
-    detector = _with_weights(graph, weights)
+    if device != "cpu":
+        usable_device(device)
+    detector = _with_weights(graph, weights, engine, device)
     detector.diagnostics = diagnostics
     loud = [each for each in diagnostics if each.severity == "warning"]
     if loud:
@@ -259,7 +331,6 @@ def load(
         )
         warnings.warn(f"{loud[0].label.span}: {loud[0].message}{more}", CfgWarning, stacklevel=2)
     detector.names = _names(graph, names, model.names, Path(model.cfg), Path(weights) if weights is not None else None)
-    detector.network.to(usable_device(device))
     return detector
 
 
@@ -287,19 +358,21 @@ def as_pixels(image: Any, *, exact: bool = False) -> Pixels:
     return image
 
 
-def _with_weights(graph: Graph, weights: str | Path | None) -> Detector:
+def _with_weights(graph: Graph, weights: str | Path | None, engine: str, device: str) -> Detector:
     """A detector whose network has the weights of a file, or initial ones."""
     from cspdet.weights.reader import read_any
 
-    if weights is None:
-        detector = Detector(Network(graph))
+    loaded = read_any(weights, graph) if weights is not None else None
+    missing = {slot.key for slot in layout(graph, "all")} - {*(loaded.arrays if loaded else ())}
+    if loaded and not missing:
+        network: Network | Weighted = Weighted(graph, loaded.arrays)
+    else:
+        network = _initialised(graph, loaded.arrays if loaded else {}, missing, device)
+    if loaded is None:
+        detector = Detector(network, engine="" if engine == "auto" else engine, device=device)
         detector.trained = False
         return detector
-    loaded = read_any(weights, graph)
-    network = Network(graph, empty=True)
-    network.load_arrays(loaded.arrays)
-    network.initialise({slot.key for slot in layout(graph, "all")} - {*loaded.arrays})
-    detector = Detector(network, (), loaded.header, loaded.extent)
+    detector = Detector(network, (), loaded.header, loaded.extent, engine=engine, device=device)
     detector.ends_before = loaded.ends_before
     if loaded.ends_before is not None:
         message = f"`{weights}` ends before layer {loaded.ends_before} of {len(graph.nodes)}"
@@ -307,6 +380,16 @@ def _with_weights(graph: Graph, weights: str | Path | None) -> Detector:
     if loaded.doubt:
         warnings.warn(loaded.doubt, WeightsWarning, stacklevel=3)
     return detector
+
+
+def _initialised(graph: Graph, arrays: Mapping[str, Floats], missing: Collection[str], device: str) -> Network:
+    """A network with these arrays, and what training starts with in place of those that are missing."""
+    from cspdet.network import Network
+
+    network = Network(graph, empty=True)
+    network.load_arrays(arrays)
+    network.initialise(missing)
+    return network.to(device)
 
 
 def _names(
@@ -338,9 +421,3 @@ def usable_device(name: str) -> Any:
         reason = brief(" ".join(str(error).split(". ")[0].split()), 120).rstrip(".")
         raise UsageError(f"the device `{name}` cannot be used: {reason[:1].lower()}{reason[1:]}", "use `cpu`") from None
     return device
-
-
-def _torch_engine(network: Network) -> Engine:
-    from cspdet.engines.torch import TorchEngine
-
-    return TorchEngine(network)

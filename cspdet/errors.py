@@ -64,3 +64,7 @@ class CfgWarning(UserWarning):
 
 class WeightsWarning(UserWarning):
     """Weights that load, but not into every layer."""
+
+
+class EngineWarning(UserWarning):
+    """A network that another engine runs than the one asked for."""

@@ -53,7 +53,13 @@ def add_running(parser: ArgumentParser) -> None:
     """The options that say how a detector is loaded and run."""
     add = parser.add_argument
     add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
-    add("--device", default="cpu", help="where PyTorch runs the network: cpu, cuda, cuda:1, … (default: cpu)")
+    add("--device", default="cpu", help="where the network runs: cpu, cuda, cuda:1, … (default: cpu)")
+    add(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="what runs it: torch, openvino, onnxruntime, or the fastest that is installed (default: auto)",
+    )
     add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
     add_size(parser)
     add_dialect(parser)
@@ -141,6 +147,7 @@ def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | No
             width=arguments.width,
             height=arguments.height,
             device=device,
+            engine=arguments.engine,
             dialect=arguments.dialect,
             settings=settings_of(arguments),
         )

@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
         raise UsageError("the inputs have different shapes", "give arrays of one shape")
     size = {"height": inputs[0].shape[2], "width": inputs[0].shape[3]} if inputs[0].ndim == 4 else {}
     how: dict[str, Any] = {"dialect": arguments.dialect, "settings": settings_of(arguments)}
-    detector = load(arguments.cfg, arguments.weights, device=arguments.device, **how, **size)
+    detector = load(arguments.cfg, arguments.weights, device=arguments.device, engine="torch", **how, **size)
     wanted = detector.graph.input.dimensions
     if inputs[0].shape[1:] != wanted:
         raise UsageError(

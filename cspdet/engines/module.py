@@ -1,0 +1,24 @@
+"""The network's own module, layer by layer: what training runs, and what hooks and changed weights have their effect on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cspdet.network import Network, as_array
+
+
+class ModuleEngine:
+    """Runs a `Network` where its weights are."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """(N, C, H, W) → one array for each of `graph.outputs`, float32."""
+        import torch
+
+        weight = next(self.network.parameters(), torch.empty(0))
+        with torch.inference_mode():
+            x = torch.from_numpy(images).to(weight.device, weight.dtype)
+            return [as_array(output) for output in self.network(x)]

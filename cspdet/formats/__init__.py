@@ -1,0 +1,1 @@
+"""Programs as other programs' files hold them."""

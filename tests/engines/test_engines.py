@@ -1,0 +1,344 @@
+"""Every engine computes what the modules compute, layer by layer and in whole networks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import cspdet
+from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
+from cspdet.cfg.source import Source
+from cspdet.engines import ENGINES, NotLoweredError, check_engine, make_engine
+from cspdet.graph import Graph
+from cspdet.layers import BY_NAME
+from cspdet.layers.base import Shape
+from cspdet.layers.recurrent import Recurrent
+from cspdet.lowering import lower
+from cspdet.network import Network
+from cspdet.program.builder import Builder, Value
+from cspdet.program.operations import Activate, Convolve, Part, Program
+from cspdet.program.rewrites import flattened, merged, pruned, simplified
+from cspdet.rules import load
+from tests.conftest import PJREDDIES, ROOT, SHIPPED, reference_files
+from tests.layers.examples import EXAMPLES, Example
+from tests.layers.test_every_layer import inputs_of, module_of
+
+INSTALLED = [name for name in ENGINES if find_spec(ENGINES[name].package)]
+ACTIVATIONS = [*BY_NAME["convolutional"].options["activation"].choices]
+
+
+def engine_of(name: str, program: Program) -> Any:
+    return import_module(f"cspdet.engines.{name}").make(program)
+
+
+def test_all_engines_are_installed_where_tests_run() -> None:
+    assert [*ENGINES] == INSTALLED
+
+
+def program_of(example: Example) -> Program | None:
+    """A program whose input has all inputs of the layer, strung together."""
+    layer = example.make()
+    build = Builder()
+    whole = Value(-1, (sum(shape.size for shape in example.inputs),))
+    inputs, start = [], 0
+    for shape in example.inputs:
+        inputs.append(build.reshape(build.part(whole, start, start + shape.size), *shape.dimensions))
+        start += shape.size
+    arrays = {name: value.numpy() for name, value in module_of(example).state_dict().items()}
+    value = layer.lower(build, arrays, *inputs)
+    if value is None:
+        return None
+    assert value.dimensions == layer.shape(*example.inputs).dimensions
+    return Program(whole.dimensions, tuple(build.operations), (value.number,))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_every_layer(name: str, example: Example) -> None:
+    program = program_of(example)
+    if program is None:
+        # What lasts from one image to the next has no place in a program, and heads are decoded outside of it.
+        assert isinstance(example.make(), Recurrent) or example.make().is_head
+        return
+    inputs = inputs_of(example)
+    with torch.inference_mode():
+        expected = module_of(example).double()(*(each.double() for each in inputs)).numpy()
+    if not program.operations or program.outputs == (-1,):
+        return  # the layer passes on what it reads
+    strung = torch.cat([each.flatten(1) for each in inputs], 1).numpy()
+    (found,) = engine_of(name, program)(strung)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(name: str, activation: str) -> None:
+    example = Example("activation", {"activation": activation}, (Shape(3, 40, 1),))
+    program = program_of(example)
+    assert program is not None
+    x = torch.linspace(-30, 30, 120)[torch.randperm(120, generator=torch.Generator().manual_seed(0))].reshape(1, 3, 40, 1)
+    with torch.inference_mode():
+        expected = module_of(example)(x.double()).numpy()
+    found = x.flatten(1).numpy() if program.outputs == (-1,) else engine_of(name, program)(x.flatten(1).numpy())[0]
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5, atol=4e-6 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_mish_of_what_overflows(name: str) -> None:
+    """e^x is infinite from 89 on, its square from 45."""
+    program = program_of(Example("activation", {"activation": "mish"}, (Shape(1, 1, 8),)))
+    assert program is not None
+    x = np.array([[-1e4, -100, -45, 0, 44, 50, 100, 1e4]], np.float32)
+    (found,) = engine_of(name, program)(x)
+    np.testing.assert_allclose(found.reshape(x.shape), np.maximum(x, 0), rtol=1e-5, atol=1e-5)
+
+
+def graph_of(path: Path, **size: int) -> Graph:
+    dialect = PJREDDIE if path.stem in PJREDDIES else ALEXEYAB
+    return load(Source.read(path), dialect, **size)[0]
+
+
+def arrays_of(network: Network) -> dict[str, Any]:
+    """Its weights, with statistics as training leaves them, in some way."""
+    generator = torch.Generator().manual_seed(1)
+    for key, value in network.state_dict().items():
+        if key.endswith("running_var"):
+            value.uniform_(0.5, 1.5, generator=generator)
+        elif key.endswith(("bias", "running_mean")):
+            value.normal_(0, 0.1, generator=generator)
+    return {key: value.numpy() for key, value in network.state_dict().items()}
+
+
+NETS = [ROOT / "cfg" / name for name in ("cspdet-nano.cfg", "ancestors/segnet-small.cfg", "csp/cspeleenet-efm-sam.cfg")]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("path", NETS, ids=lambda path: path.stem)
+def test_whole_networks_in_batches(name: str, path: Path) -> None:
+    graph = graph_of(path, width=64, height=96)
+    network = Network(graph)
+    choice = make_engine(name, graph, arrays_of(network))
+    assert choice.name == name
+    for batch in (1, 3, 1):
+        x = torch.rand(batch, *graph.input.dimensions, generator=torch.Generator().manual_seed(batch))
+        with torch.inference_mode():
+            expected = network.double()(x.double())
+        network.float()
+        found = choice.engine(x.numpy())
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other.numpy(), atol=2e-5 * max(1, other.abs().max()))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_network_has_a_program(path: Path) -> None:
+    """Of the right dimensions, and every rewriting keeps them."""
+    graph = graph_of(path)
+    empty = np.zeros(1, np.float32)
+    arrays = {
+        f"layers.{node.index}.{name}": np.broadcast_to(empty, array.shape)
+        for node in graph.nodes
+        for name, array in node.arrays.items()
+    }
+    try:
+        program = lower(graph, arrays)
+    except NotLoweredError:
+        assert any(isinstance(node.layer, Recurrent) for node in graph.nodes)
+        return
+    nodes = {node.index: node for node in graph.nodes}
+    wanted = [nodes[index].output.dimensions for index in graph.outputs]
+    for each in (program, pruned(program), flattened(program), simplified(program, ("leaky", "mish"), merge=False)):
+        assert [each.dimensions(number) for number in each.outputs] == wanted
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("weights", reference_files("weights/*/*.weights"), ids=lambda path: path.stem)
+def test_trained_networks(name: str, weights: Path) -> None:
+    """Within 1e-4 of float64 on probabilities."""
+    detector = cspdet.load(weights.with_suffix(".cfg"), weights, engine=name)
+    x = np.random.default_rng(0).random((2, *detector.graph.input.dimensions), np.float32)
+    found = detector.engine(x)
+    with torch.inference_mode():
+        expected = detector.network.double()(torch.from_numpy(x).double())
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(1 / (1 + np.exp(-one.astype(np.float64))) - torch.sigmoid(other).numpy()).max() < 1e-4
+        np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
+
+
+# -- rewritings -------------------------------------------------------------------------------------------------------------
+
+
+def two_convolutions(**second: Any) -> Program:
+    """Two 1x1 convolutions of the input, each with an activation."""
+    build = Builder()
+    random = np.random.default_rng(0)
+    x = Value(-1, (4, 5, 6))
+    values = []
+    for how in ({}, second):
+        weight = random.standard_normal((3, 4, 1, 1), np.float32)
+        value = build.convolve(
+            x, weight, random.standard_normal(3, np.float32), **{k: v for k, v in how.items() if k != "activation"}
+        )
+        values.append(build.activate(how.get("activation", "leaky"), value))
+    return Program(x.dimensions, tuple(build.operations), tuple(value.number for value in values))
+
+
+def kinds(program: Program) -> list[str]:
+    return [type(each).__name__ for each in program.operations]
+
+
+def test_parallel_convolutions_become_one() -> None:
+    program = simplified(two_convolutions(), ("leaky",))
+    assert kinds(program) == ["Convolve", "Part", "Part"]
+    x = np.random.default_rng(1).random((2, 4, 5, 6), np.float32)
+    plain, one = engine_of("openvino", two_convolutions()), engine_of("torch", program)
+    for a, b in zip(plain(x), one(x), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("second", [{"activation": "relu"}, {"stride": (2, 2)}, {"border": (1, 1, 1, 1)}])
+def test_others_stay_apart(second: dict[str, Any]) -> None:
+    assert kinds(simplified(two_convolutions(**second), ("leaky", "relu"))) == ["Convolve", "Convolve"]
+
+
+def test_an_activation_stays_where_its_input_is_read_twice() -> None:
+    build = Builder()
+    x = build.convolve(Value(-1, (2, 3, 3)), np.ones((2, 2, 1, 1), np.float32), np.zeros(2, np.float32))
+    y = build.activate("leaky", x)
+    program = Program((2, 3, 3), tuple(build.operations), (build.combine("add", x, y).number,))
+    program = Program((2, 3, 3), tuple(build.operations), program.outputs)
+    assert kinds(simplified(program, ("leaky",))) == ["Convolve", "Activate", "Combine"]
+    image = np.linspace(-1, 1, 18, dtype=np.float32).reshape(1, 2, 3, 3)
+    for name in INSTALLED:
+        total = np.repeat(image.sum(1, keepdims=True), 2, 1)
+        np.testing.assert_allclose(
+            engine_of(name, program)(image)[0], total + np.where(total > 0, total, 0.1 * total), atol=1e-6
+        )
+
+
+def test_what_is_read_again_is_not_written_over() -> None:
+    """A sum, of which one part is read again, twice through other names."""
+    build = Builder()
+    x = build.convolve(Value(-1, (4, 2, 2)), np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1), np.zeros(4, np.float32))
+    half = build.part(x, 0, 2)
+    row = build.reshape(half, 8)
+    doubled = build.combine("add", half, half)
+    squashed = build.activate("logistic", doubled)
+    last = build.join([squashed, build.reshape(row, 2, 2, 2), half, build.part(x, 2, 4)])
+    program = Program((4, 2, 2), tuple(build.operations), (last.number, x.number))
+    image = np.arange(16, dtype=np.float32).reshape(1, 4, 2, 2) - 8
+    expected = np.concatenate([1 / (1 + np.exp(-2 * image[:, :2])), image[:, :2], image[:, :2], image[:, 2:]], 1)
+    for name in INSTALLED:
+        found, same = engine_of(name, program)(image)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_array_equal(same, image)
+
+
+def test_dead_operations_go() -> None:
+    build = Builder()
+    x = Value(-1, (2, 2, 2))
+    build.activate("relu", x)
+    kept = build.activate("tanh", x)
+    program = pruned(Program(x.dimensions, tuple(build.operations), (kept.number,)))
+    assert [each.activation.function for each in program.operations if isinstance(each, Activate)] == ["tanh"]
+
+
+def test_merging_counts_layers() -> None:
+    """Each part belongs to the layer whose convolution it was."""
+    program = merged(simplified(two_convolutions(), ("leaky",), merge=False))
+    assert [type(each) for each in program.operations] == [Convolve, Part, Part]
+    assert sum(len(each.weight) for each in program.operations if isinstance(each, Convolve)) == 6
+
+
+# -- choosing ---------------------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cspdet.load("cspdet-nano").engine_name in ("openvino", "onnxruntime")
+    missing = {"openvino", "onnxruntime"}
+    monkeypatch.setattr("cspdet.engines.find_spec", lambda name: None if name in missing else object())
+    assert cspdet.load("cspdet-nano").engine_name == "torch"
+    missing.remove("onnxruntime")
+    assert cspdet.load("cspdet-nano").engine_name == "onnxruntime"
+
+
+def test_engines_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(cspdet.UsageError, match="there is no engine `tensorrt`") as caught:
+        cspdet.load("cspdet-nano", engine="tensorrt")
+    assert "auto, torch, openvino, onnxruntime" in caught.value.help
+    with pytest.raises(cspdet.UsageError, match="runs on CPUs, not on `cuda`"):
+        check_engine("openvino", "cuda")
+    monkeypatch.setattr("cspdet.engines.find_spec", lambda _: None)
+    with pytest.raises(cspdet.UsageError, match="needs the package `openvino`, which is not installed") as caught:
+        cspdet.load("cspdet-nano", engine="openvino")
+    assert caught.value.help.startswith("pip install openvino")
+
+
+def test_a_layer_that_only_pytorch_runs(tmp_path: Path) -> None:
+    path = tmp_path / "rnn.cfg"
+    path.write_text(
+        "[net]\nwidth=32\nheight=32\nchannels=3\n[crnn]\noutput=18\nhidden=4\nsize=3\npad=1\n"
+        "[yolo]\nmask=0,1,2\nanchors=1,1,2,2,3,3\nnum=3\nclasses=1\n"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cspdet.load(path).save_weights(tmp_path / "rnn.weights")
+    with pytest.warns(cspdet.EngineWarning, match=r"layer 0, `\[crnn\]` in .*rnn.cfg:5, runs in PyTorch only"):
+        detector = cspdet.load(path, tmp_path / "rnn.weights", names=["one"], engine="openvino")
+    picture = np.zeros((32, 32, 3), np.uint8)
+    one = cspdet.load(path, tmp_path / "rnn.weights", names=["one"])(picture, threshold=0)
+    assert detector(picture, threshold=0).to_dicts() == one.to_dicts()
+
+
+def test_changing_the_module_changes_what_is_found() -> None:
+    picture = ROOT / "docs" / "chelsea.jpg"
+    detector = cspdet.load("cspdet-nano")
+    assert [each.name for each in detector(picture)] == ["cat"]
+    with torch.no_grad():
+        for value in detector.network.parameters():
+            value.zero_()
+    assert len(detector(picture)) == 0
+
+
+def test_one_engine_finds_what_the_other_finds() -> None:
+    picture = ROOT / "docs" / "astronaut-chelsea.jpg"
+    found = {name: cspdet.load("cspdet-nano", engine=name)(picture) for name in INSTALLED}
+    first = found["torch"]
+    for each in found.values():
+        assert each.class_id.tolist() == first.class_id.tolist()
+        np.testing.assert_allclose(each.confidence, first.confidence, atol=1e-5)
+        np.testing.assert_allclose(each.xyxy, first.xyxy, atol=0.01)
+
+
+@pytest.mark.parametrize("name", [name for name in INSTALLED if name != "torch"])
+def test_no_other_engine_imports_torch(name: str) -> None:
+    code = (
+        "import sys, cspdet; d = cspdet.load('cspdet-nano', engine=sys.argv[1]); d('docs/chelsea.jpg'); "
+        "print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout == "False\n"
+
+
+def test_the_command(run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = ROOT / "docs" / "chelsea.jpg"
+    for name in INSTALLED:
+        code, out, _ = run("detect", picture, "--engine", name, "--no-save")
+        assert code == 0
+        assert "cat: 79%" in out
+    code, _, err = run("detect", picture, "--engine", "x")
+    assert code == 2
+    assert err == f"error: there is no engine `x`\n  help: one of: auto, {', '.join(ENGINES)}\n"
