@@ -19,7 +19,10 @@ from cspdet.graph import Graph
 from cspdet.lowering import NotLoweredError, lower
 from cspdet.program.operations import Activate, Program
 
-__all__ = ["ENGINES", "Choice", "Engine", "NotLoweredError", "check_engine", "make_engine"]
+# `CV_CPU_AVX512_SKX` of OpenCV's `core/cvdef.h`, which has no name in Python.
+_AVX512 = 256
+
+__all__ = ["ENGINES", "Choice", "Engine", "NotLoweredError", "check_engine", "fastest", "make_engine"]
 
 
 class Engine(Protocol):
@@ -78,18 +81,28 @@ def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32
     """
     check_engine(name, device)
     program = lower(graph, arrays)
-    name = _fastest(program, device) if name == "auto" else name
+    name = fastest(program, device) if name == "auto" else name
     make = import_module(f"cspdet.engines.{name}").make
     return Choice(name, make(program, device) if ENGINES[name].devices else make(program))
 
 
-def _fastest(program: Program, device: str) -> str:
-    """What is fastest of the engines that are installed, by the measurements in docs/engines.md."""
+def fastest(program: Program, device: str) -> str:
+    """What is fastest of the engines that are installed, by the measurements in docs/engines.md.
+
+    OpenVINO is where it computes Mish within its convolutions, or has registers of 512 bits; elsewhere, ONNX Runtime is.
+    """
     if device != "cpu":
         return "torch"
     mish = any(isinstance(each, Activate) and each.activation.function == "mish" for each in program.operations)
-    order = ("openvino", "onnxruntime", "torch") if mish else ("onnxruntime", "openvino", "torch")
-    return next(name for name in order if _installed(name))
+    order = ("openvino", "onnxruntime") if mish or _has_wide_registers() else ("onnxruntime", "openvino")
+    return next((name for name in order if _installed(name)), "torch")
+
+
+def _has_wide_registers() -> bool:
+    """Whether this processor has AVX-512, as OpenCV sees it."""
+    import cv2
+
+    return cv2.checkHardwareSupport(_AVX512)
 
 
 def _installed(name: str) -> bool:

@@ -38,7 +38,7 @@ from cspdet.program.operations import (
     Transpose,
     Unpool,
 )
-from cspdet.program.rewrites import flattened, simplified
+from cspdet.program.rewrites import flattened, simplified, with_activations, with_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +49,8 @@ Run = Callable[..., "Tensor"]
 _FUSED = {"linear": "none", "relu": "relu", "leaky": "leaky_relu", "logistic": "sigmoid", "tanh": "tanh", "swish": "swish"}
 # Numbers that mish works on at a time: in float32, half a megabyte, which stays in the second-level cache.
 _CHUNK = 2**17
+# Floating point operations and pixels, up to which a matrix product is faster than a convolution of single pixels.
+_SMALL_PRODUCT = (40e6, 2048)
 
 
 def make(program: Program, device: str = "cpu") -> TorchEngine:
@@ -72,7 +74,7 @@ class TorchEngine:
         import torch
 
         self.device = torch.device(device)
-        self.program = flattened(simplified(program, get_args(Function)))
+        self.program = flattened(with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function)))
         with torch.inference_mode():
             self._steps = _compiled(self.program, self.device)
 
@@ -85,10 +87,10 @@ class TorchEngine:
             if x.dim() == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             values: dict[int, Tensor] = {-1: x}
-            for step in self._steps:
-                values[step.number] = step.run(*(values[source] for source in step.inputs))
-                for number in step.spent:
-                    del values[number]
+            for run, inputs, number, spent in self._steps:
+                values[number] = run(*[values[source] for source in inputs])
+                for each in spent:
+                    del values[each]
             found = [values[number].contiguous().cpu().numpy() for number in self.program.outputs]
         # An output that is a constant has no batch.
         return [np.broadcast_to(each, (len(images), *each.shape[1:])) if len(each) < len(images) else each for each in found]
@@ -193,6 +195,9 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
     import torch
     from torch.nn import functional
 
+    if device.type == "cpu" and _is_small_product(operation):
+        return _pixel_convolution(operation)
+
     top, left, bottom, right = operation.border
     around = None if (top, left) == (bottom, right) else (left, right, top, bottom)
     padding = (0, 0) if around else (top, left)
@@ -201,6 +206,7 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
     weight = torch.from_numpy(np.array(operation.weight, np.float32)).to(device)
     bias = torch.from_numpy(np.array(operation.bias, np.float32)).to(device)
     fused = activation.function in _FUSED
+    summed = len(operation.inputs) > 1
     # PyTorch 2.13 reads the wrong memory of maps of one channel in channels-last order (`layers.functional.plain`).
     packed = device.type == "cpu" and _onednn_is_right() and weight.shape[1] * groups > 1
     if packed:
@@ -214,9 +220,16 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
             (1, *program.dimensions(operation.inputs[0])),
         )
         pointwise = torch.ops.mkldnn._convolution_pointwise.default
+        binary = torch.ops.mkldnn._convolution_pointwise.binary
+        after_sum = None if name == "none" else name
 
         def run(x: Tensor) -> Tensor:
             found: Tensor = pointwise(x, weight, bias, padding, stride, dilation, groups, name, scalars, "")
+            return found
+
+        def run_sum(x: Tensor, other: Tensor) -> Tensor:
+            geometry = (padding, stride, dilation, groups)
+            found: Tensor = binary(x, other, weight, bias, *geometry, "add", 1.0, after_sum, scalars, "")
             return found
     else:
         weight = weight.contiguous(memory_format=torch.channels_last)
@@ -226,16 +239,58 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
             found: Tensor = functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
             return found
 
+        def run_sum(x: Tensor, other: Tensor) -> Tensor:
+            return run(x).add_(other)
+
     after = None if (packed and fused) or activation == LINEAR else _activation(activation, overwrite=True)
-    if around is None and after is None:
-        return run
+    return _around(run_sum if summed else run, around, after)
+
+
+def _is_small_product(operation: Convolve) -> bool:
+    """Whether a convolution of single pixels is so small that a matrix product is done before oneDNN's has begun.
+
+    That takes some 25 microseconds before it computes anything. Of many pixels with few channels, the product is slower.
+    """
+    pixels = operation.weight.shape[2:] == (1, 1) and operation.stride == (1, 1) and not any(operation.border)
+    _, height, width = operation.dimensions
+    size = height * width
+    small = 2 * operation.weight.size * size <= _SMALL_PRODUCT[0] and size <= _SMALL_PRODUCT[1]
+    return pixels and operation.groups == 1 and small
+
+
+def _pixel_convolution(operation: Convolve) -> Run:
+    """A convolution of single pixels as a product of the pixels' channels and the weights."""
+    import torch
+
+    filters, channels = operation.weight.shape[:2]
+    weight = torch.from_numpy(np.ascontiguousarray(operation.weight.reshape(filters, channels).T))
+    bias = torch.from_numpy(np.array(operation.bias, np.float32))
+    linear = operation.activation == LINEAR
+    after = _activation(operation.activation, overwrite=True)
+
+    def run(x: Tensor, *others: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        rows = torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, channels), weight)
+        found = rows.view(batch, height, width, filters).permute(0, 3, 1, 2)
+        for other in others:
+            found.add_(other)
+        return found if linear else after(found)
+
+    return run
+
+
+def _around(run: Run, around: Sequence[int] | None, after: Run | None) -> Run:
+    """What pads the first input before it, and applies a function after it."""
+    from torch.nn import functional
+
     if around is None:
-        return lambda x: after(run(x))  # type: ignore[misc]
-    return lambda x: (after or _same)(run(functional.pad(x, around)))
+        return run if after is None else lambda *inputs: after(run(*inputs))
 
+    def padded(x: Tensor, *others: Tensor) -> Tensor:
+        found = run(functional.pad(x, [*around]), *others)
+        return found if after is None else after(found)
 
-def _same(x: Tensor) -> Tensor:
-    return x
+    return padded
 
 
 def _scalars(activation: Activation) -> list[float]:
@@ -270,6 +325,8 @@ def _activation(activation: Activation, *, overwrite: bool) -> Run:
     from torch.nn import functional
 
     name, low, high = activation
+    if name == "linear":
+        return lambda x: x
     if name == "mish":
         return mish_ if overwrite else lambda x: mish_(x.clone())
     # PyTorch's kernels take up to ten times as long for maps in channels-last order, unless they are given as rows.

@@ -54,7 +54,7 @@ class Constant(Operation):
 class Convolve(Operation):
     """A convolution: `weight` is (filters, channels / groups, height, width), `bias` (filters,).
 
-    A second input of the output's dimensions is added after the activation, as a residual.
+    A second input of the output's dimensions is added before the activation.
     """
 
     weight: Floats

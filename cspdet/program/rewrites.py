@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cspdet.program.operations import LINEAR, Activate, Activation, Convolve, Function, Join, Operation, Part, Program
+from cspdet.program.operations import LINEAR, Activate, Combine, Constant, Convolve, Function, Join, Operation, Part, Program
 
 
 def simplified(program: Program, functions: Sequence[Function] = (), *, merge: bool = True) -> Program:
@@ -26,6 +26,30 @@ def pruned(program: Program) -> Program:
         if number in needed:
             needed.update(program.operations[number].inputs)
     return _kept(program, lambda number: number in needed)
+
+
+def with_sums(program: Program) -> Program:
+    """Sums are taken into one of the convolutions whose output they add, where nobody else reads that."""
+    readers = program.readers()
+    outputs = {*program.outputs}
+    operations = [*program.operations]
+    for number, operation in enumerate(program.operations):
+        if not isinstance(operation, Combine) or operation.kind != "add":
+            continue
+        for source, other in (operation.inputs, operation.inputs[::-1]):
+            before = operations[source] if source >= 0 else None
+            if (
+                isinstance(before, Convolve)
+                and before.activation == LINEAR
+                and before.inputs[1:] == ()
+                and readers[source] == [number]
+                and source not in outputs
+                and before.dimensions == program.dimensions(other) == operation.dimensions
+                and not (other >= 0 and isinstance(operations[other], Constant))
+            ):
+                operations[number] = replace(before, inputs=(*before.inputs, other))
+                break
+    return pruned(replace(program, operations=tuple(operations)))
 
 
 def with_activations(program: Program, functions: Sequence[Function]) -> Program:
@@ -112,6 +136,3 @@ def _kept(program: Program, wanted: Callable[[int], bool]) -> Program:
             operations.append(replace(operation, inputs=tuple(place[source] for source in operation.inputs)))
             place[number] = len(operations) - 1
     return Program(program.input, tuple(operations), tuple(place[number] for number in program.outputs))
-
-
-__all__ = ["Activation", "flattened", "merged", "pruned", "simplified", "with_activations"]

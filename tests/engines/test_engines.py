@@ -18,7 +18,7 @@ import torch
 import cspdet
 from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
 from cspdet.cfg.source import Source
-from cspdet.engines import ENGINES, NotLoweredError, check_engine, make_engine
+from cspdet.engines import ENGINES, NotLoweredError, check_engine, fastest, make_engine
 from cspdet.graph import Graph
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import Shape
@@ -27,7 +27,7 @@ from cspdet.lowering import lower
 from cspdet.network import Network
 from cspdet.program.builder import Builder, Value
 from cspdet.program.operations import Activate, Convolve, Part, Program
-from cspdet.program.rewrites import flattened, merged, pruned, simplified
+from cspdet.program.rewrites import flattened, merged, pruned, simplified, with_activations, with_sums
 from cspdet.rules import load
 from tests.conftest import PJREDDIES, ROOT, SHIPPED, reference_files
 from tests.layers.examples import EXAMPLES, Example
@@ -141,18 +141,25 @@ def test_whole_networks_in_batches(name: str, path: Path) -> None:
             np.testing.assert_allclose(one, other.numpy(), atol=2e-5 * max(1, other.abs().max()))
 
 
+def lower_empty(path: Path) -> Program:
+    """The program of a cfg, with weights that take no memory."""
+    graph = graph_of(path)
+    return lower(
+        graph,
+        {
+            f"layers.{node.index}.{name}": np.broadcast_to(np.zeros(1, np.float32), array.shape)
+            for node in graph.nodes
+            for name, array in node.arrays.items()
+        },
+    )
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_network_has_a_program(path: Path) -> None:
     """Of the right dimensions, and every rewriting keeps them."""
     graph = graph_of(path)
-    empty = np.zeros(1, np.float32)
-    arrays = {
-        f"layers.{node.index}.{name}": np.broadcast_to(empty, array.shape)
-        for node in graph.nodes
-        for name, array in node.arrays.items()
-    }
     try:
-        program = lower(graph, arrays)
+        program = lower_empty(path)
     except NotLoweredError:
         assert any(isinstance(node.layer, Recurrent) for node in graph.nodes)
         return
@@ -262,16 +269,44 @@ def test_merging_counts_layers() -> None:
     assert sum(len(each.weight) for each in program.operations if isinstance(each, Convolve)) == 6
 
 
+def test_sums_are_taken_into_convolutions() -> None:
+    """With the activation after them, and whichever of the two comes first."""
+    build = Builder()
+    random = np.random.default_rng(0)
+    x = Value(-1, (4, 3, 3))
+    first = build.activate("tanh", x)
+    values = []
+    for size, swapped in ((1, False), (3, True)):
+        weight = random.standard_normal((4, 4, size, size), np.float32)
+        found = build.convolve(first, weight, random.standard_normal(4, np.float32), border=(size // 2,) * 4)
+        both = (first, found) if swapped else (found, first)
+        values.append(build.activate("leaky", build.combine("add", *both)))
+    program = Program(x.dimensions, tuple(build.operations), tuple(value.number for value in values))
+    assert kinds(with_activations(with_sums(program), ("leaky",))) == ["Activate", "Convolve", "Convolve"]
+    image = random.standard_normal((2, 4, 3, 3), np.float32)
+    found = [engine_of(name, program)(image) for name in INSTALLED]
+    for one, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 # -- choosing ---------------------------------------------------------------------------------------------------------------
 
 
-def test_auto_takes_one_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cspdet.load("cspdet-nano").engine_name in ("openvino", "onnxruntime")
-    missing = {"openvino", "onnxruntime"}
+def test_auto_takes_the_fastest_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaky, mish = (lower_empty(ROOT / "cfg" / name) for name in ("cspdet-nano.cfg", "yolo/yolov4.cfg"))
+    missing: set[str] = set()
     monkeypatch.setattr("cspdet.engines.find_spec", lambda name: None if name in missing else object())
+    for wide, expected in ((True, "openvino"), (False, "onnxruntime")):
+        monkeypatch.setattr("cspdet.engines._has_wide_registers", lambda wide=wide: wide)
+        assert fastest(leaky) == expected
+        assert fastest(mish) == "openvino"
+        assert fastest(mish, "cuda") == "torch"
+    missing.add("openvino")
+    assert fastest(mish) == "onnxruntime"
+    missing.add("onnxruntime")
+    assert fastest(mish) == "torch"
     assert cspdet.load("cspdet-nano").engine_name == "torch"
-    missing.remove("onnxruntime")
-    assert cspdet.load("cspdet-nano").engine_name == "onnxruntime"
 
 
 def test_engines_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
