@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "detect": "find objects in images, videos and streams",
     "train": "train a network on labelled images",
     "map": "say how good a detector is: mean average precision",
+    "bench": "measure how fast a network runs, by every engine",
     "check": "say what is wrong with cfg files, and where; cure it",
     "explain": "explain the code of a diagnostic",
     "diff": "say in what two networks differ",

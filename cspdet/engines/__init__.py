@@ -86,7 +86,7 @@ def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32
     return Choice(name, make(program, device) if ENGINES[name].devices else make(program))
 
 
-def fastest(program: Program, device: str) -> str:
+def fastest(program: Program, device: str = "cpu") -> str:
     """What is fastest of the engines that are installed, by the measurements in docs/engines.md.
 
     OpenVINO is where it computes Mish within its convolutions, or has registers of 512 bits; elsewhere, ONNX Runtime is.

@@ -8,7 +8,8 @@ is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -83,10 +84,7 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            x = torch.from_numpy(images).to(self.device)
-            if x.dim() == 4:
-                x = x.contiguous(memory_format=torch.channels_last)
-            values: dict[int, Tensor] = {-1: x}
+            values: dict[int, Tensor] = {-1: self._input(images)}
             for run, inputs, number, spent in self._steps:
                 values[number] = run(*[values[source] for source in inputs])
                 for each in spent:
@@ -94,6 +92,25 @@ class TorchEngine:
             found = [values[number].contiguous().cpu().numpy() for number in self.program.outputs]
         # An output that is a constant has no batch.
         return [np.broadcast_to(each, (len(images), *each.shape[1:])) if len(each) < len(images) else each for each in found]
+
+    def timed(self, images: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
+        """Run once on the CPU: for each step, the layer that it belongs to, and the seconds it took."""
+        import torch
+
+        with torch.inference_mode():
+            values: dict[int, Tensor] = {-1: self._input(images)}
+            for run, inputs, number, spent in self._steps:
+                begin = time.perf_counter()
+                values[number] = run(*[values[source] for source in inputs])
+                yield self.program.operations[number].layer, time.perf_counter() - begin
+                for each in spent:
+                    del values[each]
+
+    def _input(self, images: NDArray[np.float32]) -> Tensor:
+        import torch
+
+        x = torch.from_numpy(images).to(self.device)
+        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 def _compiled(program: Program, device: Any) -> list[_Step]:
@@ -221,7 +238,6 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
         )
         pointwise = torch.ops.mkldnn._convolution_pointwise.default
         binary = torch.ops.mkldnn._convolution_pointwise.binary
-        after_sum = None if name == "none" else name
 
         def run(x: Tensor) -> Tensor:
             found: Tensor = pointwise(x, weight, bias, padding, stride, dilation, groups, name, scalars, "")
@@ -229,7 +245,7 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
 
         def run_sum(x: Tensor, other: Tensor) -> Tensor:
             geometry = (padding, stride, dilation, groups)
-            found: Tensor = binary(x, other, weight, bias, *geometry, "add", 1.0, after_sum, scalars, "")
+            found: Tensor = binary(x, other, weight, bias, *geometry, "add", 1.0, "relu" if name == "relu" else None, [], "")
             return found
     else:
         weight = weight.contiguous(memory_format=torch.channels_last)
@@ -242,6 +258,7 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
         def run_sum(x: Tensor, other: Tensor) -> Tensor:
             return run(x).add_(other)
 
+    fused = fused and not (summed and activation.function != "relu")  # of sums, oneDNN takes ReLU only
     after = None if (packed and fused) or activation == LINEAR else _activation(activation, overwrite=True)
     return _around(run_sum if summed else run, around, after)
 

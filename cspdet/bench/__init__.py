@@ -1,0 +1,1 @@
+"""How fast engines and peers run a network, measured in turn, each in a process of its own."""
