@@ -159,7 +159,7 @@ def test_a_data_file_that_cannot_be_read(run: Run, here: Path, verb: str, text: 
 
 
 def test_a_cfg_in_place_of_the_data_file(run: Run) -> None:
-    code, out, err = run("data", "check", ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg")
+    code, out, err = run("data", "check", ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg")
     assert (code, out) == (2, "")
     assert "is a cfg, not a .data file" in err
 

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[[str, str], Path]
 
-TINY = ROOT / "cfg" / "yolo" / "yolov4-tiny.cfg"
+TINY = ROOT / "cfg" / "vovnet" / "yolov4-tiny.cfg"
 REPORT = """3 chains with joined outputs: 2 → 3 groups of 1 layer
 width × 1.5
 layers      38 → 41 (+7.9 %)
