@@ -84,9 +84,10 @@ class Detector:
         try:
             return make_engine(engine, self.graph, self.arrays, self.device)
         except NotLoweredError as error:
-            if engine not in ("auto", "torch"):
-                warnings.warn(f"{error.message}: it runs there, not with `{engine}`", EngineWarning, stacklevel=4)
-            return "torch", None
+            if engine in ("auto", "torch"):
+                return "torch", None
+            warnings.warn(f"{error.message}; the network runs in PyTorch", EngineWarning, stacklevel=4)
+            return self._choose("torch")
 
     @property
     def arrays(self) -> Mapping[str, Floats]:

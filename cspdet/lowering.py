@@ -30,7 +30,7 @@ def lower(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
         value = node.layer.lower(build, own, *(values[source] for source in node.sources))
         if value is None:
             where = f"{graph.source.path}:{node.section.name_span.line}"
-            message = f"layer {node.index}, `[{node.name}]` in {where}, runs in PyTorch only"
+            message = f"only PyTorch runs layer {node.index}, `[{node.name}]` in {where}"
             raise NotLoweredError(message, "run it with `--engine torch`")
         if value.dimensions != node.output.dimensions:
             raise AssertionError(f"layer {node.index} [{node.name}]: {value.dimensions} instead of {node.output.dimensions}")

@@ -58,7 +58,7 @@ def add_running(parser: ArgumentParser) -> None:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="what runs it: torch, openvino, onnxruntime, or the fastest that is installed (default: auto)",
+        help="what runs it: torch, openvino, onnxruntime, ncnn, or the fastest that is installed (default: auto)",
     )
     add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
     add_size(parser)

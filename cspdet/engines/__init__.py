@@ -7,6 +7,7 @@ program to an engine; the table here says what it needs. None but PyTorch's own 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.lowering import NotLoweredError, lower
-from cspdet.program.operations import Activate, Program
+from cspdet.program.operations import Activate, Convolve, Program
 
 # `CV_CPU_AVX512_SKX` of OpenCV's `core/cvdef.h`, which has no name in Python.
 _AVX512 = 256
 
-__all__ = ["ENGINES", "Choice", "Engine", "NotLoweredError", "check_engine", "fastest", "make_engine"]
+__all__ = ["ENGINES", "Choice", "Engine", "NotLoweredError", "by_speed", "check_engine", "make_engine"]
 
 
 class Engine(Protocol):
@@ -45,6 +46,7 @@ ENGINES: dict[str, Kind] = {
     "torch": Kind("PyTorch, with folded batch normalisation and fused activations; on any device", "torch", devices=True),
     "openvino": Kind("OpenVINO, on CPUs", "openvino"),
     "onnxruntime": Kind("ONNX Runtime, on CPUs", "onnxruntime"),
+    "ncnn": Kind("ncnn, on CPUs, one image at a time", "ncnn"),
 }
 
 
@@ -81,21 +83,37 @@ def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32
     """
     check_engine(name, device)
     program = lower(graph, arrays)
-    name = fastest(program, device) if name == "auto" else name
+    if name != "auto":
+        return _made(name, program, device)
+    *faster, last = by_speed(program, device)
+    for each in faster:
+        with suppress(NotLoweredError):
+            return _made(each, program, device)
+    return _made(last, program, device)
+
+
+def _made(name: str, program: Program, device: str) -> Choice:
     make = import_module(f"cspdet.engines.{name}").make
     return Choice(name, make(program, device) if ENGINES[name].devices else make(program))
 
 
-def fastest(program: Program, device: str = "cpu") -> str:
-    """What is fastest of the engines that are installed, by the measurements in docs/engines.md.
+def by_speed(program: Program, device: str = "cpu") -> list[str]:
+    """The engines that are installed, the fastest first, by the measurements in docs/engines.md; PyTorch is the last.
 
-    OpenVINO is where it computes Mish within its convolutions, or has registers of 512 bits; elsewhere, ONNX Runtime is.
+    OpenVINO is where it computes Mish within its convolutions, or has registers of 512 bits. Elsewhere, ncnn is where kernels
+    are dense, and ONNX Runtime where each channel has its own.
     """
     if device != "cpu":
-        return "torch"
+        return ["torch"]
+    convolutions = [each for each in program.operations if isinstance(each, Convolve)]
     mish = any(isinstance(each, Activate) and each.activation.function == "mish" for each in program.operations)
-    order = ("openvino", "onnxruntime") if mish or _has_wide_registers() else ("onnxruntime", "openvino")
-    return next((name for name in order if _installed(name)), "torch")
+    if mish or _has_wide_registers():
+        order = ["openvino", "onnxruntime"]
+    elif any(each.groups > 1 for each in convolutions):
+        order = ["onnxruntime", "openvino"]
+    else:
+        order = ["ncnn", "onnxruntime", "openvino"]
+    return [*filter(_installed, order), "torch"]
 
 
 def _has_wide_registers() -> bool:
