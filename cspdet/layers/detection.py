@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Problem, Shape, option
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.boxes import Candidates
+    from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.program.builder import Builder, Value
 
 
 class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
@@ -110,3 +113,24 @@ class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
         xywh = np.concatenate([centre, size], 2).reshape(-1, 4).astype(np.float32)
         score = passing((objectness[:, :, None] * classes).reshape(-1, self.classes), threshold)
         return Candidates(xywh, objectness.reshape(-1), score).kept(np.flatnonzero(score.any(1)))
+
+    def lower_boxes(self, build: Builder, raw: Value, network: Shape) -> LoweredBoxes:
+        """The same of all boxes."""
+        import numpy as np
+
+        from cspdet.layers.decoding import LoweredBoxes
+
+        cells, side = self.side**2, self.side
+        row = build.reshape(raw, -1)
+        ends = np.cumsum([0, cells * self.classes, cells * self.num, cells * self.num * self.coords]).tolist()
+        classes, objectness, boxes = (build.part(row, start, end) for start, end in pairwise(ends))
+        classes = build.reshape(classes, cells, 1, self.classes)
+        classes = build.softmax(classes, 2) if self.softmax else classes
+        objectness = build.reshape(objectness, cells, self.num, 1)
+        boxes = build.reshape(boxes, cells * self.num, self.coords)
+        corners = np.stack([np.arange(cells) % side, np.arange(cells) // side], 1).repeat(self.num, 0)
+        centre = build.affine(build.combine("add", build.part(boxes, 0, 2, 1), build.constant(corners)), 1 / side, 0)
+        size = build.part(boxes, 2, 4, 1)
+        size = build.combine("multiply", size, size) if self.sqrt else size
+        scores = build.reshape(build.combine("multiply", classes, objectness), cells * self.num, self.classes)
+        return LoweredBoxes(build.join([centre, size], 1), build.reshape(objectness, cells * self.num, 1), scores)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.boxes import Candidates
+    from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.program.builder import Builder, Value
 
 # From the predicted point to the box's centre, in box sizes.
 POINTS = {"center": 0.0, "left_top": 0.5, "right_bottom": -0.5}
@@ -71,3 +73,22 @@ class GaussianYolo(Yolo, names=("Gaussian_yolo",), known_to=("alexeyab", "hank-a
         score = passing(objectness[:, None] * sigmoid(picked[:, 9:]) * (1 - doubt), threshold)
         xywh = np.concatenate([place, size], 1).astype(np.float32)
         return Candidates(xywh, objectness, score)
+
+    def lower_boxes(self, build: Builder, raw: Value, network: Shape) -> LoweredBoxes:
+        """The same of all cells."""
+        from cspdet.layers.decoding import LoweredBoxes, cells, network_size, scaled, stretched
+        from cspdet.program.operations import Activation
+
+        found = cells(build, raw, [self.anchor(number) for number in self.used])
+        logistic = build.activate("logistic", found.entries)
+        place = build.part(logistic, 0, 3, 1, 2)
+        size = build.function(build.part(found.entries, 4, 7, 1, 2), Activation("exp"))
+        size = scaled(build, found, size, network_size(network))
+        shift = POINTS[self.yolo_point]
+        centre = stretched(build, found, place, self.scale_x_y)
+        centre = centre if shift == 0 else build.combine("add", centre, build.affine(size, shift, 0))
+        doubt = build.reduce(build.part(logistic, 1, 8, 1, 2), "mean", 1)
+        objectness = build.part(logistic, 8, 9, 1)
+        sure = build.combine("multiply", objectness, build.affine(doubt, -1, 1))
+        scores = build.combine("multiply", build.part(logistic, 9, 9 + self.classes, 1), sure)
+        return LoweredBoxes(build.join([centre, size], 1), objectness, scores)

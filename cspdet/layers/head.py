@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cspdet.boxes import Candidates
+    from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.program.builder import Builder, Value
 
 
 def first_anchors(anchors: tuple[float, ...], number: int) -> tuple[tuple[str, str], ...]:
@@ -66,6 +68,10 @@ class Head(Layer):
         by row, the anchors of a cell one after the other.
         """
         raise NotImplementedError
+
+    def lower_boxes(self, build: Builder, raw: Value, network: Shape) -> LoweredBoxes | None:
+        """What `decode` computes, of all boxes and without a threshold, as operations; None where they cannot say it."""
+        return None
 
     def shape(self, x: Shape) -> Shape:
         """What it reads."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.boxes import Candidates
+    from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.program.builder import Builder, Value
 
 
 class Region(WithTree, Head, names=("region",), known_to=("alexeyab", "pjreddie", "hank-ai")):
@@ -139,6 +141,32 @@ class Region(WithTree, Head, names=("region",), known_to=("alexeyab", "pjreddie"
         xywh = np.concatenate([centre, size], 1).astype(np.float32)
         found = Candidates(xywh, np.ones_like(objectness), score.astype(np.float32))
         return found.kept(np.flatnonzero(score.any(1)))
+
+    def lower_boxes(self, build: Builder, raw: Value, network: Shape) -> LoweredBoxes | None:
+        """The same of all cells, with their own objectness; None with a tree."""
+        from cspdet.layers.decoding import LoweredBoxes, cells, scaled, stretched
+        from cspdet.program.operations import Activation
+
+        if self.tree:
+            return None
+        pjreddie = not self.dialect.region_box_major
+        sides = (*self.anchors, *(0.5,) * (2 * self.num))[: 2 * self.num]
+        found = cells(build, raw, [*zip(sides[::2], sides[1::2], strict=True)])
+        centre = stretched(build, found, build.activate("logistic", found.column(build, 0, 2)), 1)
+        size = scaled(build, found, build.function(found.column(build, 2, 4), Activation("exp")), found.map_size)
+        objectness = found.column(build, 4)
+        if not (pjreddie and self.background):
+            objectness = build.activate("logistic", objectness)
+        if self.classfix == -1:
+            below = build.function(build.affine(objectness, -1, 0.5), Activation("sign"))
+            objectness = build.combine("multiply", objectness, build.affine(below, -0.5, 0.5))
+        classes = found.column(build, 5, 5 + self.classes)
+        if self.softmax:
+            classes = build.softmax(classes, 1)
+        elif pjreddie:
+            classes = build.activate("logistic", classes)
+        scores = build.combine("multiply", classes, objectness)
+        return LoweredBoxes(build.join([centre, size], 1), objectness, scores)
 
 
 def _deepest(logits: NDArray[np.float32], parents: tuple[int, ...], groups: tuple[int, ...]) -> NDArray[np.float32]:

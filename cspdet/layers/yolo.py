@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.boxes import Candidates
+    from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.program.builder import Builder, Value
 
 LOSSES = ("mse", "iou", "giou", "diou", "ciou")
 OVERLAPS = ("iou", "giou", "diou", "ciou")
@@ -245,3 +247,22 @@ class Yolo(Head, names=("yolo",)):
             1,
         ).astype(np.float32)
         return Candidates(xywh, objectness, passing(objectness[:, None] * score, threshold))
+
+    def lower_boxes(self, build: Builder, raw: Value, network: Shape) -> LoweredBoxes:
+        """The same of all cells."""
+        from cspdet.layers.decoding import LoweredBoxes, cells, network_size, scaled, stretched
+        from cspdet.program.operations import Activation
+
+        found = cells(build, raw, [self.anchor(number) for number in self.used])
+        place, size = found.column(build, 0, 2), found.column(build, 2, 4)
+        rest = found.column(build, 4, self.classes + 5)
+        if self.new_coords:
+            size = build.affine(build.combine("multiply", size, size), 4, 0)
+        else:
+            place, rest = build.activate("logistic", place), build.activate("logistic", rest)
+            size = build.function(size, Activation("exp"))
+        objectness = build.part(rest, 0, 1, 1)
+        centre = stretched(build, found, place, self.scale_x_y)
+        xywh = build.join([centre, scaled(build, found, size, network_size(network))], 1)
+        scores = build.combine("multiply", build.part(rest, 1, self.classes + 1, 1), objectness)
+        return LoweredBoxes(xywh, objectness, scores)
