@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "weights": "look into weights files, convert them, cut them",
     "data": "check annotated images, count them, convert them, cut the objects out",
     "anchors": "fit anchors to the boxes of a data set",
+    "export": "write a network for other programs: ONNX, OpenVINO, torch.export",
     "trace": "write what every layer puts out",
     "compare": "name the first layer in which two traces differ",
 }

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from cspdet.boxes import Candidates, Floats, gather, suppress
+from cspdet.boxes import Candidates, Floats, gather, passing, suppress
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.cfg.source import Source
 from cspdet.detections import Detections
 from cspdet.engines import Engine
-from cspdet.errors import CfgWarning, EngineWarning, UsageError, WeightsWarning
+from cspdet.errors import CfgWarning, EngineWarning, ExportError, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.image import Pixels, read_image
 from cspdet.layers.head import Head
@@ -38,6 +38,17 @@ class Weighted(NamedTuple):
     arrays: Mapping[str, Floats]
 
 
+class Exported(NamedTuple):
+    """A network that was written for other programs, and what runs its file."""
+
+    graph: Graph
+    engine: Engine
+    engine_name: str
+    # The preprocessing it was written with, and whether it puts out boxes and scores in place of what the heads read.
+    like: str
+    boxes: bool
+
+
 class Detector:
     """A network with its weights and class names, ready to find objects.
 
@@ -47,7 +58,7 @@ class Detector:
 
     def __init__(
         self,
-        network: Network | Weighted,
+        network: Network | Weighted | Exported,
         names: Sequence[str] = (),
         header: Header | None = None,
         extent: Extent = "all",
@@ -63,7 +74,8 @@ class Detector:
             UsageError: there is no such engine, or it cannot run here.
         """
         self._weighted = network if isinstance(network, Weighted) else None
-        self._network = None if isinstance(network, Weighted) else network
+        self._exported = network if isinstance(network, Exported) else None
+        self._network = None if isinstance(network, Weighted | Exported) else network
         self.graph = network.graph
         self.device = device
         self.names = tuple(names)
@@ -74,7 +86,14 @@ class Detector:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         # Whether its weights came from somewhere.
         self.trained = True
-        self.engine_name, self._engine = self._choose(engine) if engine else ("", None)
+        # The preprocessing where nobody names one; empty for the dialect's.
+        self.like = self._exported.like if self._exported else ""
+        self.engine_name: str
+        self._engine: Engine | None
+        if self._exported:
+            self.engine_name, self._engine = self._exported.engine_name, self._exported.engine
+        else:
+            self.engine_name, self._engine = self._choose(engine) if engine else ("", None)
 
     def _choose(self, engine: str) -> tuple[str, Engine | None]:
         """The name of the engine, and the engine; none where the network has a layer that only its module runs."""
@@ -91,7 +110,11 @@ class Detector:
 
     @property
     def arrays(self) -> Mapping[str, Floats]:
-        """The network's weights, by the keys of its state_dict."""
+        """The network's weights, by the keys of its state_dict.
+
+        Raises:
+            UsageError: the network is an exported file.
+        """
         if self._network is None and self._weighted is not None:
             return self._weighted.arrays
         from cspdet.network import as_array
@@ -104,7 +127,13 @@ class Detector:
 
         From the first time that somebody asks for it, the module itself is what finds objects, slower than the engine did:
         its weights may be changed, and hooks added.
+
+        Raises:
+            UsageError: the network is an exported file.
         """
+        if self._exported:
+            message = f"`{self.graph.source.path}` is an exported network, whose weights are folded into its operations"
+            raise UsageError(message, "load the cfg and the weights that it was made of")
         if self._network is None:
             from cspdet.network import Network
 
@@ -214,14 +243,14 @@ class Detector:
         ]
 
     def profile(self, like: str | Profile = "") -> Profile:
-        """The preprocessing of that name; by default that of the cfg's dialect.
+        """The preprocessing of that name; by default that of the cfg's dialect, or that an exported file was written with.
 
         Raises:
             UsageError: there is none of that name.
         """
         if isinstance(like, Profile):
             return like
-        name = like or ("pjreddie" if self.graph.dialect.letterbox else "alexeyab")
+        name = like or self.like or ("pjreddie" if self.graph.dialect.letterbox else "alexeyab")
         if name not in PROFILES:
             raise UsageError(f"there is no preprocessing `{name}`", "one of: " + ", ".join(PROFILES))
         return PROFILES[name]
@@ -248,15 +277,14 @@ class Detector:
     # Boxes of weights that ran wild may overflow; `rows` has what becomes of them.
     @np.errstate(over="ignore", invalid="ignore")
     def _found(self, raw: list[Any], placement: Placement, picture: Pixels, threshold: float, nms: float) -> Detections:
-        heads = [node.layer for node in self.graph.heads]
-        parts = [
-            head.decode(each, self.graph.input, threshold)
-            for head, each in zip(heads, raw, strict=True)
-            if isinstance(head, Head)
-        ]
+        heads = [node.layer for node in self.graph.heads if isinstance(node.layer, Head)]
+        if self._exported and self._exported.boxes:
+            boxes, scores = raw
+            left = passing(scores, threshold)
+            found = Candidates(boxes, left.max(1), left).kept(np.flatnonzero(left.any(1)))
+        else:
+            found = gather([head.decode(each, self.graph.input, threshold) for head, each in zip(heads, raw, strict=True)])
         last = heads[-1]
-        assert isinstance(last, Head)
-        found = gather(parts)
         found = found._replace(xywh=placement.to_picture(found.xywh))
         found = suppress(found, nms, *last.suppression)
         height, width = picture.shape[:2]
@@ -288,10 +316,11 @@ def load(
     dialect: str | Dialect = ALEXEYAB,
     settings: Mapping[str, object] | None = None,
 ) -> Detector:
-    """Load a network: a cfg file or the name of a model, and its weights.
+    """Load a network: a cfg file or the name of a model, and its weights; or a file that `cspdet export` wrote.
 
     Args:
-        cfg: path of a cfg, or the name of a model that cspdet ships, such as `yolov4-tiny`.
+        cfg: path of a cfg, or the name of a model that cspdet ships, such as `yolov4-tiny`; or of an exported file, which
+            needs none of the other arguments.
         weights: path of a `.weights` or `.safetensors` file. If this is None, a named model gets its own: those that
             ship with it, or the official ones, downloaded on first use, and a cfg file the weights that training starts with.
         names: path of a `.names` file, or the names; by default those of the model, or of a `.names` file beside cfg or
@@ -308,14 +337,25 @@ def load(
         CfgError: the cfg cannot be run; it carries all diagnostics.
         WeightsError: the weights do not fit, and why.
         UsageError: a file is missing, or an argument is wrong.
+        ExportError: an exported file is damaged, or another program's.
         DownloadError: the official weights could not be fetched.
     """
+    from cspdet.export import is_exported
     from cspdet.models import find
 
     if isinstance(dialect, str):
         if dialect not in DIALECTS:
             raise UsageError(f"there is no dialect `{dialect}`", "one of: " + ", ".join(DIALECTS))
         dialect = DIALECTS[dialect]
+    if is_exported(cfg):
+        if weights is not None or settings:
+            what = "weights" if weights is not None else "variables"
+            raise UsageError(f"`{cfg}` is an exported network, which takes no other {what}", "leave them out")
+        detector = _load_exported(cfg, names, width, height, device, engine)
+        if dialect not in (ALEXEYAB, detector.graph.dialect):
+            there = detector.graph.dialect.name
+            raise UsageError(f"`{cfg}` was exported from the dialect {there}, not {dialect.name}", "leave the dialect out")
+        return detector
     model = find(cfg)
     source = Source.read(model.cfg).set({name: str(value) for name, value in (settings or {}).items()})
     graph, diagnostics = load_graph(source, dialect, width=width, height=height)
@@ -332,6 +372,35 @@ def load(
         )
         warnings.warn(f"{loud[0].label.span}: {loud[0].message}{more}", CfgWarning, stacklevel=2)
     detector.names = _names(graph, names, model.names, Path(model.cfg), Path(weights) if weights is not None else None)
+    return detector
+
+
+def _load_exported(
+    path: str | Path, names: str | Path | Sequence[str] | None, width: int | None, height: int | None, device: str, engine: str
+) -> Detector:
+    """A detector that runs an exported file."""
+    from cspdet.export import open_file
+    from cspdet.export.notes import read_notes
+
+    opened = open_file(path)
+    if engine not in ("", "auto", opened.engine):
+        raise UsageError(f"`{path}` runs with `{opened.engine}`, not with `{engine}`", "leave the engine out")
+    if device != "cpu":
+        raise UsageError(f"`{path}` runs on CPUs, not on `{device}`", "load the cfg and the weights that it was made of")
+    noted = read_notes(path, opened.notes, width=width, height=height)
+    wanted: tuple[str, ...] = (
+        ("boxes", "scores") if noted.boxes else tuple(f"output_{place}" for place in range(len(noted.graph.outputs)))
+    )
+
+    def run(images: Floats) -> list[Floats]:
+        found = opened.run(images)
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise ExportError(f"`{path}` has no output `{missing[0]}`: it was changed since", "export it again")
+        return [found[name] for name in wanted]
+
+    detector = Detector(Exported(noted.graph, run, opened.engine, noted.like, noted.boxes))
+    detector.names = noted.names if names is None else _names(noted.graph, names, None, Path(path), None)
     return detector
 
 

@@ -54,6 +54,10 @@ class ImageError(CspdetError):
     """An image, video or stream that cannot be decoded."""
 
 
+class ExportError(CspdetError):
+    """An exported file that is damaged or foreign, or a network that cannot be exported as what it is."""
+
+
 class DownloadError(CspdetError):
     """A file that could not be fetched, or that is not the file it should be."""
 

@@ -73,15 +73,19 @@ def _gpu(text: str) -> int:
 
 
 def sort_files(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Which file is the cfg, which the weights, the data and the names, by their endings; and all other words.
+    """Which file is the cfg, the weights, the data, the names, the exported network, by their endings; and all other words.
 
     Raises:
         UsageError: there are two of a kind.
     """
+    from cspdet.export import is_exported
+
     found: dict[str, str] = {}
     others: list[str] = []
     for word in words:
         kind = _KINDS.get(Path(word).suffix.lower()) or ("weights" if _is_backbone(word) else None)
+        if is_exported(word):
+            kind = "exported"
         if kind is None:
             others.append(word)
         elif kind in found:
@@ -94,11 +98,19 @@ def sort_files(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def cfg_of(arguments: Namespace, found: dict[str, str], others: list[str]) -> str | None:
     """The cfg file, or the model that `--model` or the first of the other words names, which is taken from them.
 
+    An exported network takes the place of both, and of the weights.
+
     Raises:
-        UsageError: there are both.
+        UsageError: there are two of them.
     """
     from cspdet.models import known
 
+    if "exported" in found:
+        more = [arguments.model] if arguments.model else [found[kind] for kind in ("cfg", "weights") if kind in found]
+        if more:
+            message = f"both an exported network, `{found['exported']}`, and `{more[0]}`"
+            raise UsageError(message, "give one: an exported network has its cfg and weights in it")
+        return found["exported"]
     if arguments.model and "cfg" in found:
         raise UsageError(f"both a model, `{arguments.model}`, and a cfg file, `{found['cfg']}`", "give one")
     cfg: str | None = arguments.model or found.get("cfg")
@@ -125,11 +137,14 @@ def _is_backbone(word: str) -> bool:
     return bool(re.search(r"\.(conv|convlast)\.[0-9]+$", word))
 
 
-def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | None, arguments: Namespace) -> Detector:
+def load_detector(
+    cfg: str, weights: str | None, names: str | Sequence[str] | None, arguments: Namespace, *, heads: bool = True
+) -> Detector:
     """The detector; what it has to say is printed in a line each.
 
     Raises:
-        UsageError: it has no head, or no weights of the whole network: what it would find means nothing.
+        UsageError: it has no head, unless it needs none, or no weights of the whole network: what it would find means
+            nothing.
     """
     from cspdet.detector import load
 
@@ -153,7 +168,7 @@ def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | No
         )
     for each in caught if detector.ends_before is None else ():
         print(printable(f"warning: {each.message}"), file=sys.stderr)
-    if not detector.graph.heads:
+    if heads and not detector.graph.heads:
         detector.detect([])  # says so
     if not detector.trained:
         raise UsageError(
@@ -165,6 +180,6 @@ def load_detector(cfg: str, weights: str | None, names: str | Sequence[str] | No
             f"`{weights}` is a backbone: it has no weights from layer {detector.ends_before} on",
             "use the weights of the whole network; backbones are for training",
         )
-    if not detector.names:
+    if detector.graph.heads and not detector.names:
         print("no class names: give `--names FILE`, or put a `.names` file beside the cfg", file=sys.stderr)
     return detector

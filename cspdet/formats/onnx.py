@@ -35,6 +35,9 @@ OPERATOR_SET = 17
 # The version of the file format that goes with it.
 _FORMAT = 8
 
+# The largest number of 16 bits.
+_LARGEST_HALF = 65504.0
+
 _SIMPLE = {"logistic": "Sigmoid", "relu": "Relu", "tanh": "Tanh", "exp": "Exp", "floor": "Floor", "sqrt": "Sqrt"}
 _COMBINATIONS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"}
 
@@ -42,21 +45,48 @@ _COMBINATIONS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "
 class OnnxWriter:
     """An ONNX graph in the making. Values have the names `v0`, `v1`, … of their operations' places."""
 
-    def __init__(self, program: Program, batch: int | str = "batch", *, size: tuple[str, str] | None = None) -> None:
-        """`batch` is a number, or the name of a free dimension; `size` has names where height and width are free, too."""
+    def __init__(
+        self, program: Program, batch: int | str = "batch", *, size: tuple[str, str] | None = None, half: int = 0
+    ) -> None:
+        """`batch` is a number, or the name of a free dimension; `size` has names where height and width are free, too.
+
+        The first `half` operations are computed in 16 bits, with weights of as many; what goes in and out has 32.
+        """
         self.program = program
         self.batch = batch
         self.size = size
+        self.half = half
         self.nodes: list[Any] = []
         self.arrays: dict[str, NDArray[Any]] = {}
         self._names: dict[tuple[Any, ...], str] = {}
+        self._casts: set[str] = set()
         for number, operation in enumerate(program.operations):
-            inputs = [self.name(source) for source in operation.inputs]
+            narrow = number < half
+            self._kind: Any = np.float16 if narrow else np.float32
+            inputs = [self._cast(source, narrow=narrow) for source in operation.inputs]
             self._write(operation, inputs, self.name(number))
+        self._kind = np.float32
 
     def name(self, number: int) -> str:
         """The name of a value."""
         return "images" if number < 0 else f"v{number}"
+
+    def whole(self, number: int) -> str:
+        """The name of a value in 32 bits."""
+        return self._cast(number, narrow=False)
+
+    def _cast(self, number: int, *, narrow: bool) -> str:
+        """The name of a value in as many bits as are asked for."""
+        from onnx import TensorProto
+
+        name = self.name(number)
+        if narrow == (0 <= number < self.half):
+            return name
+        output = f"{name}.{'half' if narrow else 'whole'}"
+        if output not in self._casts:
+            self._casts.add(output)
+            self.node("Cast", [name], output, to=TensorProto.FLOAT16 if narrow else TensorProto.FLOAT)
+        return output
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node; its output's name."""
@@ -65,9 +95,12 @@ class OnnxWriter:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    def array(self, name: str, value: Any, kind: Any = np.float32) -> str:
+    def array(self, name: str, value: Any, kind: Any = None) -> str:
         """Add an array of the file; its name. One that is the same as another's takes that one's."""
-        array = np.ascontiguousarray(np.asarray(value, kind))
+        array = np.asarray(value)
+        if kind is None and self._kind is np.float16:
+            array = array.clip(-_LARGEST_HALF, _LARGEST_HALF)
+        array = np.ascontiguousarray(array.astype(kind or self._kind))
         key = (array.shape, array.dtype.str, array.tobytes()) if array.size < 64 else (name,)
         if key not in self._names:
             self._names[key] = name
@@ -126,7 +159,7 @@ class OnnxWriter:
                 around = self.integers(output, "around", [0, *before, 0, *behind])
                 self.node("Pad", [*inputs, around, self.array(f"{output}.value", value)], output)
             case Enlarge(factor=factor, mode=mode):
-                scales = self.array(f"{output}.scales", [1, 1, factor, factor])
+                scales = self.array(f"{output}.scales", [1, 1, factor, factor], np.float32)
                 how = (
                     {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
                     if mode == "nearest"

@@ -1,0 +1,528 @@
+"""Files for other programs compute what the network computes, and nothing bad comes of bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import cspdet
+from cspdet.boxes import Candidates, suppress
+from cspdet.commands.loading import sort_files
+from cspdet.export import FORMATS, checking, open_file
+from cspdet.export.checking import difference
+from cspdet.export.notes import read_notes
+from tests.conftest import ROOT, reference_files
+
+Run = Callable[..., tuple[int, str, str]]
+PICTURE = ROOT / "docs" / "astronaut-chelsea.jpg"
+
+# Everything that the decoding of a [yolo] can have, and layers of several kinds.
+SMALL = """[net]
+width=64
+height=96
+channels=3
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=4
+pad=1
+activation=mish
+[maxpool]
+size=2
+stride=2
+[convolutional]
+filters=16
+size=1
+activation=logistic
+[yolo]
+mask=1,2
+anchors=4,6, 10,14, 20,30
+num=3
+classes=3
+new_coords=1
+scale_x_y=1.5
+[route]
+layers=-3
+[upsample]
+stride=2
+[convolutional]
+filters=8
+size=1
+activation=linear
+[yolo]
+mask=0
+anchors=4,6, 10,14, 20,30
+num=3
+classes=3
+nms_kind=greedynms
+"""
+REGION = """[net]
+width=64
+height=64
+channels=1
+[convolutional]
+filters=16
+size=3
+stride=8
+pad=1
+activation=linear
+[region]
+anchors=1,2, 3,4
+num=2
+classes=3
+softmax=1
+"""
+
+
+def with_weights(path: Path, text: str) -> tuple[Path, Path]:
+    """A cfg, and weights under which there is something to see."""
+    path.write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector = cspdet.load(path)
+    random = np.random.default_rng(0)
+    for key, value in detector.network.state_dict().items():
+        low = 0.5 if key.endswith("running_var") else -1
+        value.copy_(torch.from_numpy(random.uniform(low, 0.9, value.shape).astype(np.float32)))
+    detector.save_weights(path.with_suffix(".weights"))
+    path.with_suffix(".names").write_text("cat\ndog\nbird\n")
+    return path, path.with_suffix(".weights")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, Path]:
+    return with_weights(tmp_path / "small.cfg", SMALL)
+
+
+def alike(one: Any, other: Any) -> None:
+    assert len(one) == len(other) > 0
+    assert one.names == other.names
+    np.testing.assert_array_equal(one.class_id, other.class_id)
+    np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-5)
+    np.testing.assert_allclose(one.xyxy, other.xyxy, rtol=1e-5, atol=0.01)
+
+
+CASES = [
+    ("raw.onnx",),
+    ("boxes.onnx", "--outputs", "boxes"),
+    ("nms.onnx", "--outputs", "nms", "--thresh", ".1"),
+    ("raw.xml",),
+    ("boxes.xml", "--outputs", "boxes"),
+    ("free.onnx", "--dynamic-size"),
+    ("free.xml", "--dynamic-size"),
+]
+
+
+@pytest.mark.parametrize("words", CASES, ids=lambda words: words[0])
+def test_a_file_finds_what_the_network_finds(
+    run: Run, small: tuple[Path, Path], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    out = tmp_path / words[0]
+    code, printed, err = run("export", *small, out, *words[1:])
+    assert (code, err) == (0, "")
+    names = ("boxes", "scores") if "--outputs" in words else ("output_0", "output_1")
+    packages = ["onnxruntime", "opencv"] if out.suffix == ".onnx" else ["openvino"]
+    assert [line.split(":")[0] for line in printed.splitlines()] == [*packages, str(out)]
+    assert all(f"{name} " in line for line in printed.splitlines()[:-1] for name in names)
+    expected = cspdet.load(*small)(PICTURE, threshold=0.2)
+    alike(cspdet.load(out)(PICTURE, threshold=0.2), expected)
+    assert not [*tmp_path.glob(".cspdet*")]
+
+
+@pytest.mark.parametrize("outputs", ["raw", "boxes"])
+def test_torch_export(run: Run, small: tuple[Path, Path], tmp_path: Path, outputs: str) -> None:
+    out = tmp_path / "x.pt2"
+    # PyTorch's own machinery warns of itself.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert run("export", *small, out, "--outputs", outputs)[0] == 0
+        alike(cspdet.load(out)(PICTURE, threshold=0.2), cspdet.load(*small)(PICTURE, threshold=0.2))
+    for flag in ("--half", "--dynamic-size"):
+        code, _, err = run("export", *small, tmp_path / "y.pt2", flag)
+        assert code == 2
+        assert f"cannot be written with `{flag}`" in err
+    assert not (tmp_path / "y.pt2").exists()
+
+
+def test_region_of_one_channel(run: Run, tmp_path: Path) -> None:
+    files = with_weights(tmp_path / "region.cfg", REGION)
+    for dialect in ("alexeyab", "pjreddie"):
+        assert run("export", *files, tmp_path / "x.onnx", "--outputs", "boxes", "--dialect", dialect)[0] == 0
+        alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load(*files, dialect=dialect)(PICTURE))
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.xml"])
+@pytest.mark.parametrize("outputs", ["raw", "boxes"])
+def test_half(run: Run, small: tuple[Path, Path], tmp_path: Path, name: str, outputs: str) -> None:
+    sizes = []
+    for words in ((), ("--half",)):
+        assert run("export", *small, tmp_path / name, "--outputs", outputs, *words)[0] == 0
+        weights = (tmp_path / name).with_suffix(".bin" if name == "x.xml" else ".onnx")
+        sizes.append(weights.stat().st_size)
+    assert sizes[1] < sizes[0]
+    one, other = cspdet.load(tmp_path / name)(PICTURE), cspdet.load(*small)(PICTURE)
+    assert len(one) == len(other) > 0
+    # Scores that are nearly the same change places.
+    np.testing.assert_allclose(np.sort(one.confidence), np.sort(other.confidence), atol=0.001)
+
+
+def test_half_of_onnx_has_no_other_weights(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    import onnx
+
+    assert run("export", *small, tmp_path / "x.onnx", "--half")[0] == 0
+    model = onnx.load(tmp_path / "x.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    kinds = {each.data_type for each in model.graph.initializer if len(each.dims) == 4}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    ends = [*model.graph.input, *model.graph.output]
+    assert {each.type.tensor_type.elem_type for each in ends} == {onnx.TensorProto.FLOAT}
+
+
+def test_the_shipped_model_by_name(run: Run, tmp_path: Path) -> None:
+    code, printed, _ = run("export", "cspdet-nano", tmp_path / "x.onnx", "--outputs", "nms")
+    assert code == 0
+    assert "images (batch, 3, 224, 224) → detections, boxes, scores" in printed
+    alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load("cspdet-nano")(PICTURE))
+    code, printed, _ = run("detect", tmp_path / "x.onnx", PICTURE, "--no-save")
+    assert code == 0
+    assert "cat: 76%" in printed
+
+
+def test_suppression_inside(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    """In a batch, and at the threshold and overlap that were asked for."""
+    out = tmp_path / "x.onnx"
+    assert run("export", *small, out, "--outputs", "nms", "--thresh", ".3", "--nms", ".2")[0] == 0
+    opened = open_file(out)
+    assert (opened.notes["cspdet.threshold"], opened.notes["cspdet.nms"]) == ("0.3", "0.2")
+    found = opened.run(np.random.default_rng(3).random((3, 3, 96, 64), np.float32))
+    there = found["detections"]
+    assert there.shape[1] == 7
+    assert {*there[:, 0]} == {0, 1, 2}
+    for image in range(3):
+        passing = np.where(found["scores"][image] > np.float32(0.3), found["scores"][image], 0)
+        left = suppress(Candidates(found["boxes"][image], passing.max(1), passing), 0.2)
+        assert np.count_nonzero(passing) > np.count_nonzero(left.scores) == (there[:, 0] == image).sum()
+        rows = {(number, *left.xywh[row]) for row, number in zip(*np.nonzero(left.scores), strict=True)}
+        assert rows == {(each[1], *each[3:]) for each in there[there[:, 0] == image]}
+
+
+def test_another_size_of_a_free_one(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("x.onnx", "x.xml"):
+        assert run("export", *small, tmp_path / name, "--dynamic-size")[0] == 0
+        alike(cspdet.load(tmp_path / name, width=128, height=64)(PICTURE), cspdet.load(*small, width=128, height=64)(PICTURE))
+
+
+def test_what_the_file_says(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("x.onnx", "x.xml"):
+        out = tmp_path / name
+        assert run("export", *small, out, "--like", "ultralytics", "--width", "128", "--dialect", "hank-ai")[0] == 0
+        notes = {key.removeprefix("cspdet."): value for key, value in open_file(out).notes.items()}
+        assert notes == {
+            "version": cspdet.__version__,
+            "cfg": SMALL,
+            "dialect": "hank-ai",
+            "names": "cat\ndog\nbird",
+            "width": "128",
+            "height": "96",
+            "channels": "3",
+            "like": "ultralytics",
+            "letterbox": "1",
+            "heads": "yolo yolo",
+            "outputs": "raw",
+        }
+        expected = cspdet.load(*small, width=128, dialect="hank-ai")(PICTURE, like="ultralytics")
+        alike(cspdet.load(out)(PICTURE), expected)
+        assert cspdet.load(out, names=["a", "b", "c"]).names == ("a", "b", "c")
+
+
+def test_the_authoring_language(run: Run, tmp_path: Path) -> None:
+    """The file needs neither the variables nor the included files of the cfg."""
+    text = SMALL.replace("filters=8", "filters=$(wide)", 1).replace("[net]", "[define]\nwide=4\n[net]", 1)
+    files = with_weights(tmp_path / "x.cfg", text)
+    assert run("export", *files, tmp_path / "x.onnx")[0] == 0
+    expected = cspdet.load(*files)(PICTURE)
+    files[0].unlink()
+    alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*this head has 1 class")
+def test_a_head_with_fewer_classes(run: Run, tmp_path: Path) -> None:
+    text = SMALL.replace("filters=8\nsize=1", "filters=6\nsize=1").replace("classes=3\nnms_kind", "classes=1\nnms_kind")
+    files = with_weights(tmp_path / "x.cfg", text)
+    assert run("export", *files, tmp_path / "x.onnx", "--outputs", "boxes")[0] == 0
+    alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load(*files)(PICTURE))
+
+
+def test_networks_without_heads(run: Run, tmp_path: Path) -> None:
+    text = SMALL[: SMALL.index("[yolo]")] + "[avgpool]\n[softmax]\n"
+    files = with_weights(tmp_path / "x.cfg", text)
+    code, _, err = run("export", *files, tmp_path / "x.onnx")
+    assert (code, err) == (0, "")
+    code, _, err = run("export", *files, tmp_path / "y.onnx", "--outputs", "boxes")
+    assert code == 2
+    assert "has no detection head" in err
+    assert "--outputs raw" in err
+    code, _, err = run("detect", tmp_path / "x.onnx", PICTURE)
+    assert code == 2
+    assert "has no detection head" in err
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("weights", reference_files("weights/*/*.weights"), ids=lambda path: path.stem)
+def test_trained_networks(run: Run, weights: Path, tmp_path: Path) -> None:
+    code, printed, err = run("export", weights.with_suffix(".cfg"), weights, tmp_path / "x.onnx", "--outputs", "boxes")
+    assert code == 0, err
+    assert "opencv: largest difference" in printed
+    alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load(weights.with_suffix(".cfg"), weights)(PICTURE))
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("x.foo",), "cannot write `x.foo`: `.foo` is no format of exported networks"),
+        ((), "no file to write is named"),
+        (("no/such/x.onnx",), "cannot write `no/such/x.onnx`"),
+        (("x.xml", "--outputs", "nms"), "`x.xml` cannot be written with `--outputs nms`"),
+        (("x.onnx", "y.onnx"), "two exported files"),
+        (("x.onnx", "y.foo"), "what is `y.foo`?"),
+        (("x.onnx", "--dynamic-size", "--outputs", "boxes"), "boxes are computed for one size"),
+        (("x.onnx", "--thresh", "2"), "no number from 0 to 1"),
+        (("x.onnx", "--width", "0"), "width"),
+        (("x.onnx", "--names", "none.names"), "no such file: `none.names`"),
+    ],
+)
+def test_wrong_calls(
+    run: Run, small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {*tmp_path.iterdir()}
+    code, _, err = run("export", *small, *words)
+    assert code == 2
+    assert message in err
+    assert {*tmp_path.iterdir()} == before
+
+
+def test_calls_without_a_network(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    for words, message in (
+        ((), "no network is named"),
+        (("cspdet-nanoo",), "`cspdet-nanoo` is neither a cfg file nor the name of a model"),
+        ((small[0],), "a cfg without weights"),
+        (("--model", "cspdet-nano", small[0], small[1]), "both a model"),
+        (("no.cfg", small[1]), "no such file: `no.cfg`"),
+    ):
+        code, _, err = run("export", *words, out)
+        assert code == 2
+        assert message in err
+    assert not out.exists()
+
+
+def test_a_folder_in_its_place(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").mkdir()
+    code, _, err = run("export", *small, tmp_path / "x.onnx")
+    assert code == 2
+    assert "it is a directory" in err
+
+
+def test_a_size_that_cannot_be_free(run: Run, tmp_path: Path) -> None:
+    text = SMALL.replace("[maxpool]\nsize=2\nstride=2", "[reorg]\nstride=2")
+    files = with_weights(tmp_path / "x.cfg", text)
+    code, _, err = run("export", *files, tmp_path / "x.onnx", "--dynamic-size")
+    assert code == 2
+    line = text[: text.index("[reorg]")].count("\n") + 1
+    assert f"layer 1, `[reorg]` in {files[0]}:{line}, is computed for one size" in err
+
+
+def test_a_layer_without_a_program(run: Run, tmp_path: Path) -> None:
+    text = SMALL.replace(
+        "[maxpool]\nsize=2\nstride=2", "[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\n[maxpool]\nsize=2\nstride=2"
+    )
+    files = with_weights(tmp_path / "x.cfg", text)
+    for name in ("x.onnx", "x.xml", "x.pt2"):
+        code, _, err = run("export", *files, tmp_path / name)
+        assert code == 1
+        assert "layer 1, `[crnn]` in " in err
+        assert "it cannot be exported" in err
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.xml"])
+def test_a_file_that_computes_something_else_is_not_kept(
+    run: Run, small: tuple[Path, Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_text("before")
+    monkeypatch.setattr(checking, "difference", lambda *_: (0.5, 1.0))
+    code, _, err = run("export", *small, tmp_path / name)
+    assert code == 1
+    assert "computes another `output_0`: 0.5 apart, where the largest value is 1" in err
+    assert (tmp_path / name).read_text() == "before"
+    assert not [*tmp_path.glob("*.bin"), *tmp_path.glob(".cspdet*")]
+    assert run("export", *small, tmp_path / name, "--no-check")[0] == 0
+    assert cspdet.load(tmp_path / name).names == ("cat", "dog", "bird")
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.xml"])
+def test_an_interrupted_export_leaves_nothing(
+    run: Run, small: tuple[Path, Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checking, "_compared", interrupted)
+    before = {*tmp_path.iterdir()}
+    code, _, err = run("export", *small, tmp_path / name)
+    assert (code, err) == (130, "interrupted\n")
+    assert {*tmp_path.iterdir()} == before
+
+
+def test_what_is_not_installed(run: Run, small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = find_spec
+    missing = {"onnxruntime"}
+    for module in ("cspdet.export", "cspdet.export.checking"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name in missing else there(name))
+    code, printed, _ = run("export", *small, tmp_path / "x.onnx")
+    assert code == 0
+    assert "onnxruntime is not installed: not run there\nopencv: largest difference" in printed
+    with pytest.raises(cspdet.UsageError, match="needs the package `onnxruntime`, which is not installed"):
+        cspdet.load(tmp_path / "x.onnx")
+    missing.update(("onnx", "openvino"))
+    for name, package in (("y.onnx", "onnx"), ("y.xml", "openvino")):
+        code, _, err = run("export", *small, tmp_path / name)
+        assert code == 2
+        assert f"needs the package `{package}`, which is not installed\n  help: pip install {package}" in err
+
+
+def test_differences() -> None:
+    nan, inf = np.nan, np.inf
+    one = np.array([1, -4, inf, nan, 2], np.float32)
+    assert difference(one, one.copy()) == (0.0, 4.0)
+    assert difference(one, np.array([1, -4, inf, nan, 1.5], np.float32)) == (0.5, 4.0)
+    for wrong in ([1, -4, 9, nan, 2], [1, -4, inf, 0, 2], [1, nan, inf, nan, 2], [1, -4, -inf, nan, 2]):
+        assert difference(one, np.array(wrong, np.float32))[0] > 1e30
+
+
+# -- files that are none ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_damaged_files(run: Run, small: tuple[Path, Path], tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
+    code, _, err = run("detect", path, PICTURE)
+    assert (code, "no such file" in err) == (2, True)
+    for content in (b"", b"\0\1\2garbage" * 50):
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code, _, err = run("detect", path, PICTURE)
+        assert code == 1
+        assert f"error: `{path}` is no " in err
+        assert len(err.splitlines()) == 2
+    if ending != ".pt2":
+        assert run("export", *small, path, "--no-check")[0] == 0
+        path.write_bytes(path.read_bytes()[:-100])
+        assert run("detect", path, PICTURE)[0] == 1
+
+
+def test_weights_that_are_not_beside_it(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run("export", *small, tmp_path / "x.xml", "--no-check")[0] == 0
+    (tmp_path / "x.bin").unlink()
+    code, _, err = run("detect", tmp_path / "x.xml", PICTURE)
+    assert code == 1
+    assert "is no OpenVINO file that can be run" in err
+
+
+def test_a_foreign_file(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    import onnx
+
+    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
+    model = onnx.load(tmp_path / "x.onnx")
+    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    changed.graph.node[-1].output[0] = changed.graph.output[-1].name = "other"
+    onnx.save(changed, tmp_path / "y.onnx")
+    code, _, err = run("detect", tmp_path / "y.onnx", PICTURE)
+    assert code == 1
+    assert "has no output `output_1`" in err
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "x.onnx")
+    code, _, err = run("detect", tmp_path / "x.onnx", PICTURE)
+    assert code == 1
+    assert "it was not written by `cspdet export`" in err
+
+
+def test_notes_that_were_changed(tmp_path: Path, small: tuple[Path, Path], run: Run) -> None:
+    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
+    notes = open_file(tmp_path / "x.onnx").notes
+    for key, value, message in (
+        ("dialect", "tensorflow", "notes that this cspdet does not know"),
+        ("outputs", "masks", "notes that this cspdet does not know"),
+        ("cfg", "[net]\nwidth=no", "holds a cfg that cannot be run"),
+    ):
+        with pytest.raises(cspdet.ExportError, match=message):
+            read_notes("x.onnx", {**notes, f"cspdet.{key}": value})
+    with pytest.raises(cspdet.UsageError, match="has a width of 64, not 32"):
+        read_notes("x.onnx", notes, width=32)
+
+
+def test_an_exported_network_is_no_darknet_network(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
+    detector = cspdet.load(tmp_path / "x.onnx")
+    for wrong in (lambda: detector.network, lambda: detector.arrays, lambda: detector.save_weights(tmp_path / "y.weights")):
+        with pytest.raises(cspdet.UsageError, match="whose weights are folded into its operations"):
+            wrong()
+    assert not (tmp_path / "y.weights").exists()
+    with pytest.raises(cspdet.UsageError, match="takes no other weights"):
+        cspdet.load(tmp_path / "x.onnx", small[1])
+    with pytest.raises(cspdet.UsageError, match="runs with `onnxruntime`, not with `torch`"):
+        cspdet.load(tmp_path / "x.onnx", engine="torch")
+    with pytest.raises(cspdet.UsageError, match="exported from the dialect alexeyab, not pjreddie"):
+        cspdet.load(tmp_path / "x.onnx", dialect="pjreddie")
+    for more in ((small[0],), (small[1],), ("--model", "cspdet-nano")):
+        code, _, err = run("detect", tmp_path / "x.onnx", PICTURE, *more)
+        assert code == 2
+        assert "both an exported network" in err
+
+
+def test_files_are_told_apart() -> None:
+    found, others = sort_files(["a.ONNX", "b.cfg", "c.jpg"])
+    assert found == {"exported": "a.ONNX", "cfg": "b.cfg"}
+    assert others == ["c.jpg"]
+
+
+def test_a_tree_must_be_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.tree").write_text("a -1\nb -1\nc 0\n")
+    files = with_weights(tmp_path / "x.cfg", REGION + "tree=t.tree\n")
+    assert run("export", *files, tmp_path / "x.onnx")[0] == 0
+    alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load(*files)(PICTURE))
+    code, _, err = run("export", *files, tmp_path / "y.onnx", "--outputs", "boxes")
+    assert code == 1
+    assert "has a tree of classes" in err
+    (tmp_path / "t.tree").unlink()
+    with pytest.raises(cspdet.ExportError, match=r"needs the class hierarchy `t\.tree`"):
+        cspdet.load(tmp_path / "x.onnx")
+
+
+def test_detecting_needs_no_torch(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
+    code = (
+        "import sys, cspdet; found = cspdet.load(sys.argv[1])(sys.argv[2]); "
+        "print(len(found) > 0, 'torch' in sys.modules, 'onnx' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "x.onnx"), str(PICTURE)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split() == [
+        "True",
+        "False",
+        "False",
+    ]
