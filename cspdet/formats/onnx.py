@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ class OnnxWriter:
                 self.node("Softmax", inputs, output, axis=axis + 1)
             case Product(weight=weight, bias=bias):
                 found = output if bias is None else f"{output}.product"
-                self.node("MatMul", [*inputs, self.array(f"{output}.weight", weight)], found)
+                self._product(inputs[0], self.array(f"{output}.weight", weight), found, batched=weight.ndim == 3)
                 if bias is not None:
                     self.node("Add", [found, self.array(f"{output}.bias", bias)], output)
             case Unpool():
@@ -258,17 +259,31 @@ class OnnxWriter:
         else:
             self.node({"mean": "ReduceMean", "maximum": "ReduceMax"}[kind], inputs, output, axes=axes, keepdims=1)
 
+    def _product(self, x: str, weight: str, output: str, *, batched: bool) -> None:
+        """Of a matrix for each row, the images go together: OpenCV 5.0 takes the first image's for all where they do not."""
+        if not batched:
+            self.node("MatMul", [x, weight], output)
+            return
+        alone = self.integers(output, "alone", [2])
+        rows = self.node("Squeeze", [x, alone], f"{output}.rows")
+        rows = self.node("Transpose", [rows], f"{output}.by_row", perm=[1, 0, 2])
+        found = self.node("MatMul", [rows, weight], f"{output}.found")
+        found = self.node("Transpose", [found], f"{output}.by_image", perm=[1, 0, 2])
+        self.node("Unsqueeze", [found, alone], output)
+
     def _unpool(self, operation: Unpool, inputs: list[str], output: str) -> None:
-        """Where the pooling found its numbers, counted over all of its input, is where these are added to zeros."""
+        """Where the pooling found its numbers, counted over all images (by OpenCV 5.0 over each), is where these are added."""
         from onnx import helper
 
         x, before = inputs
         pooled, places = f"{output}.pooled", f"{output}.places"
         geometry: dict[str, Any] = {"kernel_shape": operation.size, "strides": operation.stride, "pads": operation.border}
         self.nodes.append(helper.make_node("MaxPool", [before], [pooled, places], **geometry))
-        flat = self.integers(output, "flat", [-1])
+        flat = self.integers(output, "flat", [0, -1])
+        image = self.integers(output, "image", [prod(operation.dimensions)])
+        places = self.node("Mod", [places, image], f"{output}.own_places")
         rows = [self.node("Reshape", [each, flat], f"{each}.{output}.row") for each in (before, places, x)]
         zeros = self.node("Mul", [rows[0], self.array(f"{output}.zero", 0)], f"{output}.zeros")
-        spread = self.node("ScatterElements", [zeros, *rows[1:]], f"{output}.spread", axis=0, reduction="add")
+        spread = self.node("ScatterElements", [zeros, *rows[1:]], f"{output}.spread", axis=1, reduction="add")
         shape = self.node("Shape", [before], f"{output}.shape")
         self.node("Reshape", [spread, shape], output)
