@@ -121,5 +121,9 @@ def measure(
 
 
 def _environment() -> dict[str, str]:
-    """Threads wait actively: nobody else should be there while measuring."""
-    return {**os.environ, "OMP_WAIT_POLICY": "ACTIVE", "PYTHONUNBUFFERED": "1"}
+    """That of this process, without its own way to wait.
+
+    Threads that sleep at once, as `cspdet`'s do, make small layers slow; those that never sleep disturb the other contenders.
+    """
+    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    return {**others, "PYTHONUNBUFFERED": "1"}

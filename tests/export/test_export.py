@@ -191,7 +191,7 @@ def test_half_of_onnx_has_no_other_weights(run: Run, small: tuple[Path, Path], t
 def test_the_shipped_model_by_name(run: Run, tmp_path: Path) -> None:
     code, printed, _ = run("export", "cspdet-nano", tmp_path / "x.onnx", "--outputs", "nms")
     assert code == 0
-    assert "images (batch, 3, 224, 224) → detections, boxes, scores" in printed
+    assert "images (batch, 3, 256, 256) → detections, boxes, scores" in printed
     alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load("cspdet-nano")(PICTURE))
     code, printed, _ = run("detect", tmp_path / "x.onnx", PICTURE, "--no-save")
     assert code == 0
