@@ -1,4 +1,4 @@
-"""Boxes in numpy: intersection over union, the four kinds of non-maximum suppression, coordinates.
+"""Boxes in numpy: candidates, and the four kinds of non-maximum suppression.
 
 Boxes are rows of (centre x, centre y, width, height), relative to the image unless said otherwise.
 """
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Suppression = Literal["default", "greedynms", "diounms", "cornersnms"]
+
+# Boxes whose pairs are looked at together.
+_BLOCK = 128
 
 
 class Candidates(NamedTuple):
@@ -40,32 +43,6 @@ def gather(parts: list[Candidates]) -> Candidates:
     )
 
 
-def overlap(box: Floats, others: Floats) -> Floats:
-    """Intersection over union of one box (4,) with each of `others` (n, 4); 0 where both are empty (`box.c:box_iou`)."""
-    width, height = (
-        np.minimum(box[axis] + box[axis + 2] / 2, others[:, axis] + others[:, axis + 2] / 2)
-        - np.maximum(box[axis] - box[axis + 2] / 2, others[:, axis] - others[:, axis + 2] / 2)
-        for axis in (0, 1)
-    )
-    intersection = np.where((width < 0) | (height < 0), 0, width * height)
-    union = box[2] * box[3] + others[:, 2] * others[:, 3] - intersection
-    likeness: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
-    return likeness
-
-
-def distance(box: Floats, others: Floats) -> Floats:
-    """Squared distance of the centres over the squared diagonal of the enclosing box; 0 where that is a point."""
-    sides = [
-        np.maximum(box[axis] + box[axis + 2] / 2, others[:, axis] + others[:, axis + 2] / 2)
-        - np.minimum(box[axis] - box[axis + 2] / 2, others[:, axis] - others[:, axis + 2] / 2)
-        for axis in (0, 1)
-    ]
-    diagonal = sides[0] ** 2 + sides[1] ** 2
-    apart = (box[0] - others[:, 0]) ** 2 + (box[1] - others[:, 1]) ** 2
-    share: Floats = np.divide(apart, diagonal, out=np.zeros_like(diagonal), where=diagonal != 0)
-    return share
-
-
 def suppress(found: Candidates, threshold: float, kind: Suppression = "default", beta: float = 0.6) -> Candidates:
     """Non-maximum suppression, class by class: a box loses the class of a stronger box that it overlaps too much.
 
@@ -77,22 +54,172 @@ def suppress(found: Candidates, threshold: float, kind: Suppression = "default",
     last class that any box had rules, then the one before.
     """
     power = {"greedynms": np.float32(0.6), "diounms": np.float32(beta)}.get(kind)
-    scores = found.scores.copy()
-    for each in np.flatnonzero(scores.any(0)):
-        rows = np.flatnonzero(scores[:, each])
-        rows = rows[np.argsort(-scores[rows, each], kind="stable")]
-        while len(rows) > 1:
-            first, rest = found.xywh[rows[0]], found.xywh[rows[1:]]
-            likeness = overlap(first, rest)
-            if power is not None:
-                likeness = likeness - distance(first, rest) ** power
-            hit = likeness > threshold
-            scores[rows[1:][hit], each] = 0
-            rows = rows[1:][~hit]
-    left = np.flatnonzero(scores.any(1))
-    before = found.scores[left]
-    order = np.lexsort([-column for column in before[:, before.any(0)].T]) if len(left) else left
-    return Candidates(found.xywh, found.objectness, scores).kept(left[order])
+    classes = found.scores.shape[1]
+    there = found.scores != 0
+    row = np.repeat(np.arange(len(there)), np.count_nonzero(there, 1))
+    number = np.flatnonzero(there) - row * classes
+    score = found.scores[row, number]
+    order = np.lexsort([-score, number])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        lost = np.zeros(len(row), bool)
+        lost[order] = _Pairs(found.xywh, row[order], number[order], threshold, power).lost()
+    left = _in_order(found.scores, row, score, number, lost)
+    place = np.full(len(found.scores), -1)
+    place[left] = np.arange(len(left))
+    scores = found.scores[left]
+    gone = lost & (place[row] >= 0)
+    scores[place[row[gone]], number[gone]] = 0
+    return Candidates(found.xywh[left], found.objectness[left], scores)
+
+
+def _in_order(
+    scores: Floats, row: NDArray[np.intp], score: Floats, number: NDArray[np.intp], lost: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """The boxes that have a class left, in Darknet's order; `row`, `score` and `number` are of each class of each box."""
+    last = np.append(row[1:] != row[:-1], True)[: len(row)]  # the last class of each box
+    some = np.zeros(len(scores), bool)
+    some[row[~lost]] = True
+    last &= some[row]
+    left: NDArray[np.intp] = row[last]
+    score, number = score[last], number[last]
+    order = np.lexsort([-score, -number])
+    left, score, number = left[order], score[order], number[order]
+    same = (score[1:] == score[:-1]) & (number[1:] == number[:-1])
+    if same.any():
+        # Where the last class leaves it open, the classes before decide.
+        run = np.append(0, np.cumsum(~same))
+        open_ = np.append(same, False) | np.append(False, same)
+        rows = np.sort(left[open_])
+        run_of = np.zeros(len(scores), np.intp)
+        run_of[left] = run
+        columns = scores[rows]
+        left[open_] = rows[np.lexsort(np.vstack([-columns[:, columns.any(0)].T, run_of[rows]]))]
+    return left
+
+
+class _Pairs:
+    """Boxes class by class, the stronger first, and which of them a stronger one of its class suppresses."""
+
+    def __init__(
+        self, xywh: Floats, row: NDArray[np.intp], number: NDArray[np.intp], threshold: float, power: np.float32 | None
+    ) -> None:
+        x, y, w, h = xywh.T
+        self.numbers = number
+        self.threshold = threshold
+        self.power = power
+        left, top, right, bottom = x - w / 2, y - h / 2, x + w / 2, y + h / 2
+        table = np.stack([left, top, right, bottom, w * h, *((x, y) if power is not None else ())]).astype(np.float32)
+        self.table = table.take(row, 1)
+        # Of two boxes that overlap by more than the threshold, each reaches over more than that share of the other's width
+        # and height; a bit less here, because of rounding, and nothing of boxes so small that rounding makes their size.
+        reach = np.abs(table[:4]).max(0)
+        share = 0.99 * threshold if (np.minimum(w, h) > reach / 1024).all() else 0
+        self.inner = np.stack([left + share * w, top + share * h]).astype(np.float32).take(row, 1)
+
+    def lost(self) -> NDArray[np.bool_]:
+        """Whether each of them is suppressed.
+
+        As long as that suppresses many, the strongest box of each class is compared with all others. Then, blocks of the
+        strongest boxes that are left are compared with each other; those of them that stay, with all others. A block may have
+        several small classes.
+        """
+        lost = np.zeros(len(self.numbers), bool)
+        for group in self._groups(self._after_heads(lost)):
+            rest = group
+            while len(rest) > 1:
+                block, rest = rest[:_BLOCK], rest[_BLOCK:]
+                gone = _resolved(*self._hits(block, block), len(block))
+                lost[block[gone]] = True
+                if len(rest):
+                    hit = np.zeros(len(rest), bool)
+                    hit[self._hits(block[~gone], rest)[1]] = True
+                    lost[rest[hit]] = True
+                    rest = rest[~hit]
+        return lost
+
+    def _after_heads(self, lost: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """The boxes that are left when the strongest ones of each class have suppressed what they can, noted in `lost`."""
+        rest = np.arange(len(self.numbers))
+        while len(rest) > 2 * _BLOCK:
+            numbers = self.numbers[rest]
+            new = np.append(True, numbers[1:] != numbers[:-1])
+            head = rest[new][np.cumsum(new) - 1]
+            near = ~new
+            if self.threshold >= 0:
+                for axis in (0, 1):
+                    near &= self.inner[axis, head] < self.table[axis + 2, rest]
+                    near &= self.inner[axis, rest] < self.table[axis + 2, head]
+            place = np.flatnonzero(near)
+            place = place[self._likeness(self.table.take(head[place], 1), self.table.take(rest[place], 1)) > self.threshold]
+            lost[rest[place]] = True
+            new[place] = True
+            rest = rest[~new]
+            if 32 * len(place) < len(new):
+                break
+        return rest
+
+    def _groups(self, rest: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Whole classes, together at most a block long unless it is one."""
+        ends = [*(np.flatnonzero(np.diff(self.numbers[rest])) + 1).tolist(), len(rest)]
+        groups = []
+        start = before = 0
+        for end in ends:
+            if end - start > _BLOCK and before > start:
+                groups.append(rest[start:before])
+                start = before
+            before = end
+        return [*groups, rest[start:before]]
+
+    def _hits(self, some: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The places in `some` and in `others` of all pairs whose second is too much like its first, which is the stronger."""
+        one, two = self.table.take(some, 1), self.table.take(others, 1)
+        if self.threshold >= 0:  # then only boxes that share some area are too much alike
+            inner = self.inner.take(some, 1)[:, :, None], self.inner.take(others, 1)
+            near = inner[0][0] < two[2]
+            near &= inner[0][1] < two[3]
+            near &= inner[1][0] < one[2, :, None]
+            near &= inner[1][1] < one[3, :, None]
+        else:
+            near = np.ones((len(some), len(others)), bool)
+        if self.numbers[some[0]] != self.numbers[others[-1]]:
+            near &= self.numbers[some, None] == self.numbers[others]
+        first = np.repeat(np.arange(len(some)), np.count_nonzero(near, 1))
+        second = np.flatnonzero(near) - first * len(others)
+        if some[-1] >= others[0]:
+            later = some[first] < others[second]
+            first, second = first[later], second[later]
+        hit = self._likeness(one.take(first, 1), two.take(second, 1)) > self.threshold
+        return first[hit], second[hit]
+
+    def _likeness(self, one: Floats, two: Floats) -> Floats:
+        """How much boxes are alike, pair by pair; both are columns of the table.
+
+        Intersection over union, 0 where both are empty (`box.c:box_iou`), less a power of the squared distance of the centres
+        over the squared diagonal of the enclosing box, 0 where that is a point.
+        """
+        width, height = np.minimum(one[2:4], two[2:4]) - np.maximum(one[:2], two[:2])
+        intersection = np.where((width < 0) | (height < 0), 0, width * height)
+        union = one[4] + two[4] - intersection
+        likeness: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
+        if self.power is not None:
+            sides = np.maximum(one[2:4], two[2:4]) - np.minimum(one[:2], two[:2])
+            diagonal = sides[0] ** 2 + sides[1] ** 2
+            apart = (one[5] - two[5]) ** 2 + (one[6] - two[6]) ** 2
+            likeness -= np.divide(apart, diagonal, out=np.zeros_like(diagonal), where=diagonal != 0) ** self.power
+        return likeness
+
+
+def _resolved(first: NDArray[np.intp], second: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """Which of `count` boxes are suppressed, where each first would suppress its second, unless it is suppressed itself."""
+    lost = np.zeros(count, bool)
+    while len(first):
+        threatened = np.zeros(count, bool)
+        threatened[second] = True
+        sure = ~threatened[first]
+        lost[second[sure]] = True
+        open_ = ~(lost[first] | lost[second])
+        first, second = first[open_], second[open_]
+    return lost
 
 
 def passing(score: Floats, threshold: float) -> Floats:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspdet.boxes import Candidates, Suppression, distance, gather, overlap, sigmoid, suppress
+from cspdet.boxes import Candidates, Suppression, gather, sigmoid, suppress
+from tests import slow
+from tests.slow import distance, overlap
 
 KINDS: tuple[Suppression, ...] = ("default", "greedynms", "diounms", "cornersnms")
 
@@ -125,6 +127,75 @@ def test_suppression_of_many(kind: Suppression) -> None:
     assert 5 < len(expected) < 80
     assert [int(number) for number in left.objectness] == [number for number, _ in expected]
     assert [row.tolist() for row in left.scores] == [scores for _, scores in expected]
+
+
+def exactly(found: Candidates, threshold: float, kind: Suppression, beta: float = 0.6) -> Candidates:
+    """What is left, which is to the bit what one box at a time gives."""
+    left = suppress(found, threshold, kind, beta)
+    for one, two in zip(left, slow.suppress(found, threshold, kind, beta), strict=True):
+        assert one.dtype == two.dtype
+        assert np.array_equal(one, two, equal_nan=True)
+    return left
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> Candidates:
+    """Boxes around a few places, of one class or several, with scores that are often equal; some of no size, or wild ones."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count, classes = draw(st.sampled_from([1, 2, 9, 100, 300, 700])), draw(st.sampled_from([1, 2, 20, 80]))
+    places, spread = draw(st.sampled_from([1, 5, 60])), draw(st.sampled_from([0, 0.01, 0.1, 0.5]))
+    at = generator.uniform(0, 1, (places, 4)) * [1, 1, 0.4, 0.4]
+    boxes = at[generator.integers(0, places, count)] * (1 + spread * generator.normal(size=(count, 4)))
+    levels = draw(st.sampled_from([2, 8, 10_000]))
+    scores = np.ceil(generator.uniform(0, 1, (count, classes)) * levels) / levels
+    scores *= generator.uniform(size=(count, classes)) < draw(st.sampled_from([1 / classes, 0.5]))
+    odd = draw(st.sampled_from([(), (0.0,), (1e-9,), (-0.2,), (np.nan,), (np.inf,), (-np.inf, np.inf, 3e38, 0.0)]))
+    if odd:
+        wild = generator.uniform(size=boxes.shape) < 0.05
+        boxes[wild] = generator.choice(odd, wild.sum())
+    return candidates(boxes, scores)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    crowds(),
+    st.sampled_from(KINDS),
+    st.sampled_from([0.0, 1e-6, 0.3, 0.45, 0.9, 1.0, -0.5]),
+    st.sampled_from([0.0, 0.5, 0.6, 1.0, 2.0]),
+)
+def test_suppression_is_exact(found: Candidates, kind: Suppression, threshold: float, beta: float) -> None:
+    exactly(found, threshold, kind, beta)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(box, st.sampled_from([0, 0.25, 0.5, 1])), max_size=40), st.integers(1, 16), st.sampled_from(KINDS))
+def test_suppression_at_the_threshold_is_exact(boxes: list[tuple[Box, float]], sixteenth: int, kind: Suppression) -> None:
+    """Boxes of whole sixteenths, whose overlaps are often the threshold to the bit."""
+    found = candidates([each for each, _ in boxes], [[score] for _, score in boxes] or np.zeros((0, 1)))
+    exactly(found, sixteenth / 16, kind)
+    exactly(found, 1 / 3, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1e-7, 1e-4, 1e-2])
+def test_boxes_whose_sizes_are_rounding(kind: Suppression, size: float) -> None:
+    generator = np.random.default_rng(3)
+    boxes = np.concatenate([0.5 + size * generator.normal(size=(400, 2)), size * generator.uniform(0.1, 2, (400, 2))], 1)
+    for threshold in (0.05, 0.5, 0.99):
+        exactly(candidates(boxes, generator.uniform(0.1, 1, (400, 2))), threshold, kind)
+
+
+@pytest.mark.parametrize("count", [128, 129, 257, 400])
+@pytest.mark.parametrize("classes", [1, 7, 100])
+def test_blocks_of_all_sizes(count: int, classes: int) -> None:
+    assert len(exactly(random_candidates(count, classes, count, share=2 / classes), 0.45, "default").xywh) > 1
+
+
+def test_a_chain() -> None:
+    """Each box overlaps the next too much, not the one behind that: every second is left."""
+    boxes = [(number, 0.5, 3, 1) for number in range(1000)]
+    found = candidates(boxes, np.linspace(1, 0.5, 1000)[:, None])
+    assert exactly(found, 0.4, "default").objectness.tolist() == [*range(0, 1000, 2)]
 
 
 def test_kinds_differ() -> None:

@@ -1,0 +1,55 @@
+"""Slow, plain versions of what cspdet computes fast: oracles for the tests, and what `tests.around_speed` measures against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cspdet.boxes import Candidates, Floats, Suppression
+
+
+def overlap(box: Floats, others: Floats) -> Floats:
+    """Intersection over union of one box (4,) with each of `others` (n, 4); 0 where both are empty (`box.c:box_iou`)."""
+    width, height = (
+        np.minimum(box[axis] + box[axis + 2] / 2, others[:, axis] + others[:, axis + 2] / 2)
+        - np.maximum(box[axis] - box[axis + 2] / 2, others[:, axis] - others[:, axis + 2] / 2)
+        for axis in (0, 1)
+    )
+    intersection = np.where((width < 0) | (height < 0), 0, width * height)
+    union = box[2] * box[3] + others[:, 2] * others[:, 3] - intersection
+    likeness: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
+    return likeness
+
+
+def distance(box: Floats, others: Floats) -> Floats:
+    """Squared distance of the centres over the squared diagonal of the enclosing box; 0 where that is a point."""
+    sides = [
+        np.maximum(box[axis] + box[axis + 2] / 2, others[:, axis] + others[:, axis + 2] / 2)
+        - np.minimum(box[axis] - box[axis + 2] / 2, others[:, axis] - others[:, axis + 2] / 2)
+        for axis in (0, 1)
+    ]
+    diagonal = sides[0] ** 2 + sides[1] ** 2
+    apart = (box[0] - others[:, 0]) ** 2 + (box[1] - others[:, 1]) ** 2
+    share: Floats = np.divide(apart, diagonal, out=np.zeros_like(diagonal), where=diagonal != 0)
+    return share
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def suppress(found: Candidates, threshold: float, kind: Suppression = "default", beta: float = 0.6) -> Candidates:
+    """`cspdet.boxes.suppress`, class by class and box by box."""
+    power = {"greedynms": np.float32(0.6), "diounms": np.float32(beta)}.get(kind)
+    scores = found.scores.copy()
+    for each in np.flatnonzero(scores.any(0)):
+        rows = np.flatnonzero(scores[:, each])
+        rows = rows[np.argsort(-scores[rows, each], kind="stable")]
+        while len(rows) > 1:
+            first, rest = found.xywh[rows[0]], found.xywh[rows[1:]]
+            likeness = overlap(first, rest)
+            if power is not None:
+                likeness = likeness - distance(first, rest) ** power
+            hit = likeness > threshold
+            scores[rows[1:][hit], each] = 0
+            rows = rows[1:][~hit]
+    left = np.flatnonzero(scores.any(1))
+    before = found.scores[left]
+    order = np.lexsort([-column for column in before[:, before.any(0)].T]) if len(left) else left
+    return Candidates(found.xywh, found.objectness, scores).kept(left[order])
