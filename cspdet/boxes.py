@@ -5,6 +5,7 @@ Boxes are rows of (centre x, centre y, width, height), relative to the image unl
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -30,6 +31,33 @@ class Candidates(NamedTuple):
     def kept(self, mask: NDArray[np.bool_] | NDArray[np.intp]) -> Candidates:
         """Those that `mask` selects."""
         return Candidates(self.xywh[mask], self.objectness[mask], self.scores[mask])
+
+
+class Objects(NamedTuple):
+    """The boxes of a map that may hold an object: their cells, counted row by row, their anchors, and their objectness."""
+
+    cell: NDArray[np.intp]
+    anchor: NDArray[np.intp]
+    objectness: Floats
+
+
+def objects(entries: Floats, threshold: float, *, logistic: bool = True) -> Objects:
+    """The boxes of (anchors, cells) whose objectness passes the threshold: cell by cell, the anchors of one after the other.
+
+    With `logistic`, the objectness is the sigmoid of `entries`, which is computed only where it may pass.
+    """
+    # The sigmoid's inverse, less what rounding may make of it; where the sigmoid is nearly 1, rounding makes much.
+    share = min(threshold, 1 - 2**-12)
+    least = math.log(share / (1 - share)) - 0.01 if logistic and share > 0 else -math.inf
+    anchor, cell = np.divmod(np.flatnonzero(~(entries < least) if logistic else entries > threshold), max(entries.shape[1], 1))
+    order = np.argsort(cell, kind="stable")
+    cell, anchor = cell[order], anchor[order]
+    objectness = entries[anchor, cell]
+    if logistic:
+        objectness = sigmoid(objectness)
+        passed = np.flatnonzero(objectness > threshold)
+        cell, anchor, objectness = cell[passed], anchor[passed], objectness[passed]
+    return Objects(cell, anchor, objectness)
 
 
 def gather(parts: list[Candidates]) -> Candidates:
@@ -59,7 +87,7 @@ def suppress(found: Candidates, threshold: float, kind: Suppression = "default",
     row = np.repeat(np.arange(len(there)), np.count_nonzero(there, 1))
     number = np.flatnonzero(there) - row * classes
     score = found.scores[row, number]
-    order = np.lexsort([-score, number])
+    order = np.lexsort((-score, number))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         lost = np.zeros(len(row), bool)
         lost[order] = _Pairs(found.xywh, row[order], number[order], threshold, power).lost()
@@ -82,7 +110,7 @@ def _in_order(
     last &= some[row]
     left: NDArray[np.intp] = row[last]
     score, number = score[last], number[last]
-    order = np.lexsort([-score, -number])
+    order = np.lexsort((-score, -number))
     left, score, number = left[order], score[order], number[order]
     same = (score[1:] == score[:-1]) & (number[1:] == number[:-1])
     if same.any():

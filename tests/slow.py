@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cspdet.boxes import Candidates, Floats, Suppression
+from cspdet.boxes import Candidates, Floats, Objects, Suppression, sigmoid
 
 
 def overlap(box: Floats, others: Floats) -> Floats:
@@ -53,3 +53,10 @@ def suppress(found: Candidates, threshold: float, kind: Suppression = "default",
     before = found.scores[left]
     order = np.lexsort([-column for column in before[:, before.any(0)].T]) if len(left) else left
     return Candidates(found.xywh, found.objectness, scores).kept(left[order])
+
+
+def objects(entries: Floats, threshold: float, *, logistic: bool = True) -> Objects:
+    """`cspdet.boxes.objects`, with every sigmoid computed."""
+    objectness = sigmoid(entries) if logistic else entries
+    cell, anchor = np.nonzero((objectness > threshold).T)
+    return Objects(cell, anchor, objectness[anchor, cell])

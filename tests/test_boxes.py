@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspdet.boxes import Candidates, Suppression, gather, sigmoid, suppress
+from cspdet.boxes import Candidates, Suppression, gather, objects, sigmoid, suppress
 from tests import slow
 from tests.slow import distance, overlap
 
@@ -305,3 +305,48 @@ def test_sigmoid() -> None:
     assert found.dtype == np.float32
     expected = [0, math.exp(-88), 1 / (1 + math.e), 0.5, math.e / (1 + math.e), 1, 1]
     assert found.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+# -- objects ----------------------------------------------------------------------------------------------------------
+
+THRESHOLDS = [0.0, 1.0, -1.0, 0.5, 0.005, 0.25, 1e-30, 1e-45, 1 - 2**-24, 1 - 2**-30, np.float64(1 - 1e-12), np.float32(0.3)]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda anchors: st.lists(
+            st.lists(
+                st.one_of(
+                    st.floats(width=32),
+                    st.floats(-20, 20, width=32),
+                    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 16.6355, -88.7, -103.9, 104.0]),
+                ),
+                min_size=anchors,
+                max_size=anchors,
+            ),
+            max_size=12,
+        )
+    ),
+    st.one_of(st.sampled_from(THRESHOLDS), st.floats(0, 1)),
+    st.booleans(),
+)
+def test_objects(rows: list[list[float]], threshold: float, logistic: bool) -> None:
+    entries = np.array(rows, np.float32).reshape(len(rows), -1 if rows else 2).T
+    with np.errstate(invalid="ignore"):
+        found, expected = (each(entries, threshold, logistic=logistic) for each in (objects, slow.objects))
+    assert all(np.array_equal(one, two, equal_nan=True) for one, two in zip(found, expected, strict=True))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 2**24), st.sampled_from([24, 20, 40, 90]))
+def test_objects_around_the_threshold(number: int, power: int) -> None:
+    """Every float32 near the sigmoid's inverse, where the comparison tips over."""
+    threshold = float(np.float32(number / 2**24 if power == 24 else number / 2.0 ** (24 + power)))
+    middle = np.float32(math.log(threshold) - math.log1p(-threshold)) if threshold < 1 else np.float32(17)
+    bits = middle.view(np.int32) + np.arange(-400, 401, dtype=np.int32) * (1 if abs(middle) > 1e-3 else 10_000)
+    entries = bits.astype(np.int32).view(np.float32)[None]
+    for each in (threshold, float(np.nextafter(np.float32(threshold), np.float32(0))), threshold * (1 + 1e-9)):
+        with np.errstate(invalid="ignore"):
+            found, expected = objects(entries, each), slow.objects(entries, each)
+        assert all(np.array_equal(one, two) for one, two in zip(found, expected, strict=True))

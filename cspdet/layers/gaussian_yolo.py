@@ -56,14 +56,13 @@ class GaussianYolo(Yolo, names=("Gaussian_yolo",), known_to=("alexeyab", "hank-a
         """`get_gaussian_yolo_detections`."""
         import numpy as np
 
-        from cspdet.boxes import Candidates, passing, sigmoid
+        from cspdet.boxes import Candidates, objects, passing, sigmoid
 
         _, h, w = raw.shape
-        cells = raw.reshape(self.anchor_count, -1, h, w)
-        objectness = sigmoid(cells[:, 8])
-        y, x, anchor = np.nonzero((objectness > threshold).transpose(1, 2, 0))
-        picked = cells[anchor, :, y, x]
-        objectness = objectness[anchor, y, x]
+        cells = raw.reshape(self.anchor_count, -1, h * w)
+        cell, anchor, objectness = objects(cells[:, 8], threshold)
+        y, x = np.divmod(cell, w)
+        picked = cells[anchor, :, cell]
         centre = sigmoid(picked[:, [0, 2]]) * np.float32(self.scale_x_y) - np.float32(0.5 * (self.scale_x_y - 1))
         anchors = np.array([self.anchor(number) for number in self.used], np.float32)[anchor]
         with np.errstate(over="ignore"):

@@ -110,20 +110,21 @@ class Region(WithTree, Head, names=("region",), known_to=("alexeyab", "pjreddie"
         """`get_region_boxes`. Darknet keeps every box, with objectness 1; those that no class of passes are left out here."""
         import numpy as np
 
-        from cspdet.boxes import Candidates, passing, sigmoid
+        from cspdet.boxes import Candidates, objects, passing, sigmoid
 
         _, h, w = raw.shape
-        cells = raw.reshape(self.num, -1, h, w)
+        cells = raw.reshape(self.num, -1, h * w)
         pjreddie = not self.dialect.region_box_major
-        objectness = cells[:, 4] if pjreddie and self.background else sigmoid(cells[:, 4])
-        if self.classfix == -1:
-            objectness = np.where(objectness < 0.5, np.float32(0), objectness)
         tree = self.hierarchy
         # A class's score is at most the objectness where the classes went through a softmax.
-        bounded = tree is not None or self.softmax
-        y, x, anchor = np.nonzero((objectness > (threshold if bounded else -1)).transpose(1, 2, 0))
-        picked = cells[anchor, :, y, x]
-        objectness = objectness[anchor, y, x]
+        least = threshold if tree is not None or self.softmax else -1
+        if self.classfix == -1 and 0 <= least < 0.5:
+            least = np.nextafter(np.float32(0.5), np.float32(0))  # what is less counts as 0
+        cell, anchor, objectness = objects(cells[:, 4], float(least), logistic=not (pjreddie and self.background))
+        if self.classfix == -1:
+            objectness = np.where(objectness < 0.5, np.float32(0), objectness)
+        y, x = np.divmod(cell, w)
+        picked = cells[anchor, :, cell]
         anchors = np.array((*self.anchors, *(0.5,) * (2 * self.num))[: 2 * self.num], np.float32).reshape(-1, 2)[anchor]
         with np.errstate(over="ignore"):
             size = np.exp(picked[:, 2:4]) * anchors / np.array([w, h], np.float32)

@@ -222,14 +222,13 @@ class Yolo(Head, names=("yolo",)):
         """`get_yolo_detections`: only cells whose objectness passes are looked at."""
         import numpy as np
 
-        from cspdet.boxes import Candidates, passing, sigmoid
+        from cspdet.boxes import Candidates, objects, passing, sigmoid
 
         _, h, w = raw.shape
-        cells = raw.reshape(self.anchor_count, -1, h, w)
-        objectness = cells[:, 4] if self.new_coords else sigmoid(cells[:, 4])
-        y, x, anchor = np.nonzero((objectness > threshold).transpose(1, 2, 0))
-        picked = cells[anchor, :, y, x]
-        objectness = objectness[anchor, y, x]
+        cells = raw.reshape(self.anchor_count, -1, h * w)
+        cell, anchor, objectness = objects(cells[:, 4], threshold, logistic=not self.new_coords)
+        y, x = np.divmod(cell, w)
+        picked = cells[anchor, :, cell]
         centre, size, score = picked[:, :2], picked[:, 2:4], picked[:, 5:]
         if not self.new_coords:
             centre, score = sigmoid(centre), sigmoid(score)

@@ -18,6 +18,7 @@ from cspdet.layers.base import Shape
 from cspdet.layers.head import Head
 from cspdet.layers.tree import read_tree
 from cspdet.rules import examine
+from tests import slow
 
 NETWORK = Shape(3, 96, 128)
 ANCHORS = (10.0, 14.0, 23.0, 27.0, 37.0, 58.0)
@@ -228,6 +229,37 @@ def test_what_is_not_a_number_is_no_object(name: str) -> None:
     assert len(layer.decode(x, NETWORK, 0.25).scores) == 0
     x = np.where(np.arange(x.size).reshape(x.shape) == x.size - 1, np.nan, np.float32(9)).astype(np.float32)
     assert np.isfinite(layer.decode(x, NETWORK, 0.25).scores).all()
+
+
+HEADS: list[tuple[str, Dialect, dict[str, Any]]] = [
+    ("yolo", ALEXEYAB, {}),
+    ("yolo", ALEXEYAB, {"new_coords": True, "scale_x_y": 2.0}),
+    ("Gaussian_yolo", ALEXEYAB, {}),
+    *(
+        ("region", dialect, options)
+        for dialect in (ALEXEYAB, PJREDDIE)
+        for options in ({}, {"softmax": True}, {"softmax": True, "classfix": -1}, {"classfix": -1})
+    ),
+    ("region", PJREDDIE, {"background": True, "softmax": True}),
+]
+
+
+@pytest.mark.parametrize("threshold", [0, 0.005, 0.25, 0.5, 0.9, 1])
+@pytest.mark.parametrize(("name", "dialect", "options"), HEADS, ids=str)
+def test_where_no_object_can_be_nothing_is_missed(
+    name: str, dialect: Dialect, options: dict[str, Any], threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit what comes of computing every objectness."""
+    layer: Any = BY_NAME[name](0, dialect, {"classes": 6, "num": 3, "anchors": ANCHORS, **options})
+    x = raw(layer.needed(), 9, 13, seed=4) * np.float32(5)
+    spoilt = np.random.default_rng(5).uniform(size=x.shape) < 0.02
+    x[spoilt] = np.random.default_rng(6).choice(np.array([np.nan, np.inf, -np.inf, 0], np.float32), spoilt.sum())
+    with np.errstate(all="ignore"):
+        found = layer.decode(x, NETWORK, threshold)
+        monkeypatch.setattr("cspdet.boxes.objects", slow.objects)
+        expected = layer.decode(x, NETWORK, threshold)
+    assert len(expected.scores) > 0 or threshold == 1
+    assert all(np.array_equal(one, two, equal_nan=True) for one, two in zip(found, expected, strict=True))
 
 
 def test_a_tree_is_read_once(tmp_path: Path) -> None:
