@@ -17,6 +17,9 @@ from cspdet.layers.base import Shape
 
 Floats = NDArray[np.float32]
 
+# Pixels that are scaled at a time: few enough that they stay in the processor's cache.
+_PIXELS = 2**14
+
 
 class Profile(NamedTuple):
     """How a program scales and pads."""
@@ -71,12 +74,11 @@ def prepare(image: Pixels, network: Shape, profile: Profile, letterbox: bool | N
         raise UsageError("the network reads vectors, not images", "run it with `cspdet trace`")
     image = to_channels(image, network.channels)
     if not (profile.letterbox == "always" if letterbox is None else letterbox):
-        scaled = _scale(image, network.width, network.height, profile)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1)), Placement()
+        return scaled(image, network.width, network.height, profile), Placement()
     width, height = _fitted(image.shape[1], image.shape[0], network.width, network.height, profile.rounding)
     left, top = (network.width - width) // 2, (network.height - height) // 2
     boxed = np.full((network.channels, network.height, network.width), profile.border, np.float32)
-    boxed[:, top : top + height, left : left + width] = _scale(image, width, height, profile).transpose(2, 0, 1)
+    boxed[:, top : top + height, left : left + width] = scaled(image, width, height, profile)
     if profile.rounding == "nearest":
         return boxed, Placement(left / network.width, top / network.height, width / network.width, height / network.height)
     # Darknet computes the border from the exact half, though it draws at the half rounded down.
@@ -94,14 +96,18 @@ def _fitted(width: int, height: int, into_width: int, into_height: int, rounding
     return max(1, width * into_height // height), into_height
 
 
-def _scale(image: Pixels, width: int, height: int, profile: Profile) -> Floats:
-    """(H, W, C) of 0 … 255 → (height, width, C) of 0 … 1."""
-    if profile.scaling == "opencv":
-        import cv2
+def scaled(image: Pixels, width: int, height: int, profile: Profile) -> Floats:
+    """(H, W, C) of 0 … 255 → (C, height, width) of 0 … 1."""
+    if profile.scaling == "darknet":
+        return np.ascontiguousarray(resize(image, width, height).transpose(2, 0, 1))
+    import cv2
 
-        scaled = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_LINEAR)
-        return scaled.reshape(height, width, -1).astype(np.float32) / np.float32(255)
-    return resize(image, width, height)
+    image, exchanged = _as_it_lies(image)
+    planes = np.empty((image.shape[2], height, width), np.float32)
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    for plane, values in zip(planes[::-1] if exchanged else planes, cv2.split(small), strict=True):
+        np.divide(values, np.float32(255), out=plane, dtype=np.float32)
+    return planes
 
 
 def resize(image: Pixels, width: int, height: int) -> Floats:
@@ -109,31 +115,72 @@ def resize(image: Pixels, width: int, height: int) -> Floats:
 
     Darknet scales horizontally first; here the axis that shrinks more comes first, which changes the last bit at most.
     """
-    axes = [(0, height), (1, width)]
-    if height * image.shape[1] > width * image.shape[0]:
-        axes.reverse()
-    scaled: NDArray[np.uint8] | Floats = image
-    for axis, extent in axes:
-        scaled = _resize_axis(scaled, axis, extent)
-    return np.asarray(scaled * np.float32(1 / 255), np.float32)
+    image, exchanged = _as_it_lies(image)
+    there, wide, channels = image.shape
+    rows, columns = _Places.of(there, height, copied=False), _Places.of(wide, width, copied=True).of_channels(channels)
+    pixels = image.reshape(there, wide * channels)
+    columns_first = height * wide > width * there
+    found = np.empty((height, width * channels), np.float32)
+    step = max(1, _PIXELS // (width if columns_first else wide))
+    for top in range(0, height, step):
+        band = rows.part(top, top + step)
+        if columns_first:
+            needed, place = np.unique([band.before, band.after], return_inverse=True)
+            mixed = band._replace(before=place[0], after=place[1]).mixed(columns.mixed(pixels[needed], 1), 0)
+        else:
+            mixed = columns.mixed(band.mixed(pixels, 0), 1)
+        np.multiply(mixed, np.float32(1 / 255), out=found[top : top + step], dtype=np.float32)
+    shaped = found.reshape(height, width, channels)
+    return shaped[:, :, ::-1] if exchanged else shaped
 
 
-def _resize_axis(image: NDArray[np.uint8] | Floats, axis: int, extent: int) -> NDArray[np.uint8] | Floats:
-    """Bilinear scaling along one axis. In float32 throughout, so that the places where rounding tips over are Darknet's."""
-    there = image.shape[axis]
-    if there == extent:
-        return image
-    place = np.arange(extent, dtype=np.float32) * np.float32((there - 1) / max(extent - 1, 1))
-    before = place.astype(np.intp)
-    share = (place - before).astype(np.float32)
-    after = np.minimum(before + 1, there - 1)
-    if axis == 1 or there == 1:
-        before[-1], share[-1] = there - 1, 0  # the last column is copied
-    weight = share.reshape([-1 if each == axis else 1 for each in range(image.ndim)])
-    left = np.take(image, before, axis).astype(np.float32, copy=False)
-    right = np.take(image, after, axis).astype(np.float32, copy=False)
-    mixed: Floats = left * (1 - weight) + right * weight
-    if axis == 0:
-        # The last row gets nothing from the next. Where its place falls short of it by rounding, it is dark, as Darknet's.
-        mixed[-1] = left[-1] * (1 - weight[-1])
-    return mixed
+def _as_it_lies(image: Pixels) -> tuple[Pixels, bool]:
+    """An image whose channels are side by side in memory, and whether they are those of `image` in reverse."""
+    exchanged = image.strides[2] < 0
+    return np.ascontiguousarray(image[:, :, ::-1] if exchanged else image), exchanged
+
+
+class _Places(NamedTuple):
+    """What each pixel along an axis is made of: the places of two neighbours, and their weights.
+
+    In float32 throughout, so that the places where rounding tips over are Darknet's.
+    """
+
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    weight_before: Floats
+    weight_after: Floats
+
+    @classmethod
+    def of(cls, there: int, extent: int, *, copied: bool) -> _Places:
+        """Along an axis of `there` pixels that becomes `extent` long; the last pixel is copied, or gets nothing from the next.
+
+        Where its place falls short of the last by rounding, it is dark then, as Darknet's.
+        """
+        place = np.arange(extent, dtype=np.float32) * np.float32((there - 1) / max(extent - 1, 1))
+        before = place.astype(np.intp)
+        share = (place - before).astype(np.float32)
+        after = np.minimum(before + 1, there - 1)
+        if copied or there == 1:
+            before[-1], share[-1] = there - 1, 0
+        weight = 1 - share
+        share[-1] = 0
+        return cls(before, after, weight, share)
+
+    def of_channels(self, channels: int) -> _Places:
+        """The same where the channels of a pixel lie side by side."""
+        before, after = ((each[:, None] * channels + np.arange(channels)).reshape(-1) for each in (self.before, self.after))
+        return _Places(before, after, self.weight_before.repeat(channels), self.weight_after.repeat(channels))
+
+    def part(self, start: int, end: int) -> _Places:
+        """Only some of them."""
+        some = slice(start, end)
+        return _Places(self.before[some], self.after[some], self.weight_before[some], self.weight_after[some])
+
+    def mixed(self, pixels: NDArray[np.uint8] | Floats, axis: int) -> Floats:
+        """(H, W) scaled along the axis."""
+        weights = self.weight_before, self.weight_after
+        before, after = (each[:, None] if axis == 0 else each for each in weights)
+        mixed: Floats = np.multiply(pixels.take(self.before, axis), before, dtype=np.float32)
+        mixed += np.multiply(pixels.take(self.after, axis), after, dtype=np.float32)
+        return mixed

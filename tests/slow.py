@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspdet.boxes import Candidates, Floats, Objects, Suppression, sigmoid
+from cspdet.image import Pixels
+from cspdet.preprocess import Profile
 
 
 def overlap(box: Floats, others: Floats) -> Floats:
@@ -60,3 +63,45 @@ def objects(entries: Floats, threshold: float, *, logistic: bool = True) -> Obje
     objectness = sigmoid(entries) if logistic else entries
     cell, anchor = np.nonzero((objectness > threshold).T)
     return Objects(cell, anchor, objectness[anchor, cell])
+
+
+def scale(image: Pixels, width: int, height: int, profile: Profile) -> Floats:
+    """`cspdet.preprocess.scaled` as (height, width, C), a whole image at a time."""
+    if profile.scaling == "opencv":
+        import cv2
+
+        scaled = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_LINEAR)
+        return scaled.reshape(height, width, -1).astype(np.float32) / np.float32(255)
+    return resize(image, width, height)
+
+
+def resize(image: Pixels, width: int, height: int) -> Floats:
+    """`cspdet.preprocess.resize`, a whole image at a time."""
+    axes = [(0, height), (1, width)]
+    if height * image.shape[1] > width * image.shape[0]:
+        axes.reverse()
+    scaled: NDArray[np.uint8] | Floats = image
+    for axis, extent in axes:
+        scaled = _resize_axis(scaled, axis, extent)
+    return np.asarray(scaled * np.float32(1 / 255), np.float32)
+
+
+def _resize_axis(image: NDArray[np.uint8] | Floats, axis: int, extent: int) -> NDArray[np.uint8] | Floats:
+    """Bilinear scaling along one axis. In float32 throughout, so that the places where rounding tips over are Darknet's."""
+    there = image.shape[axis]
+    if there == extent:
+        return image
+    place = np.arange(extent, dtype=np.float32) * np.float32((there - 1) / max(extent - 1, 1))
+    before = place.astype(np.intp)
+    share = (place - before).astype(np.float32)
+    after = np.minimum(before + 1, there - 1)
+    if axis == 1 or there == 1:
+        before[-1], share[-1] = there - 1, 0  # the last column is copied
+    weight = share.reshape([-1 if each == axis else 1 for each in range(image.ndim)])
+    left = np.take(image, before, axis).astype(np.float32, copy=False)
+    right = np.take(image, after, axis).astype(np.float32, copy=False)
+    mixed: Floats = left * (1 - weight) + right * weight
+    if axis == 0:
+        # The last row gets nothing from the next. Where its place falls short of it by rounding, it is dark, as Darknet's.
+        mixed[-1] = left[-1] * (1 - weight[-1])
+    return mixed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cspdet.errors import UsageError
 from cspdet.image import Pixels
 from cspdet.layers.base import Shape
-from cspdet.preprocess import PROFILES, Placement, Profile, prepare, resize
+from cspdet.preprocess import PROFILES, Placement, Profile, prepare, resize, scaled
+from tests import slow
 
 float32 = np.float32
 
@@ -220,3 +221,34 @@ def test_the_picture_is_not_changed() -> None:
         found, _ = prepare(picture, NETWORK, profile)
         found += 1
         assert np.array_equal(picture, noise(96, 128, 3)), name
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.tuples(*[st.integers(1, 90)] * 2),
+    st.tuples(*[st.one_of(st.integers(1, 60), st.sampled_from([300, 700]))] * 2),
+    st.sampled_from([1, 3, 4, 5]),
+    st.booleans(),
+    st.sampled_from(["darknet", "opencv"]),
+)
+def test_scaling_in_bands_is_exact(
+    there: tuple[int, int], to: tuple[int, int], channels: int, exchanged: bool, scaling: Literal["darknet", "opencv"]
+) -> None:
+    """To the bit what a whole image at a time gives, whichever way its channels lie."""
+    picture = np.random.default_rng(sum(there) + 100 * sum(to)).integers(0, 256, (*there, channels), np.uint8)
+    if exchanged:
+        picture = picture[:, :, ::-1]
+    profile = Profile(scaling)
+    found, expected = scaled(picture, *to, profile), slow.scale(picture, *to, profile).transpose(2, 0, 1)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(1080, 1920), (1920, 1080), (416, 333), (333, 416)])
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_large_picture_is_exact(size: tuple[int, int], name: str) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)[:, :, ::-1]
+    assert np.array_equal(
+        scaled(picture, 416, 416, PROFILES[name]), slow.scale(picture, 416, 416, PROFILES[name]).transpose(2, 0, 1)
+    )
