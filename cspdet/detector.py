@@ -145,6 +145,11 @@ class Detector:
         return self._network
 
     @property
+    def gives_boxes(self) -> bool:
+        """Whether the engine puts out boxes and scores, as some exported files do, in place of what the heads read."""
+        return self._exported is not None and self._exported.boxes
+
+    @property
     def engine(self) -> Engine:
         """What computes the raw outputs."""
         if self._engine is None:
@@ -218,6 +223,19 @@ class Detector:
         given: Any = images
         if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4:
             raise UsageError("`detect` takes several images", "call the detector itself, or give a list")
+        stages = self.stages(threshold=threshold, nms=nms, like=like, letterbox=letterbox)
+        pictures = [as_pixels(image, exact=stages.exact) for image in images]
+        prepared = [stages.prepare(picture) for picture in pictures]
+        return stages.found(prepared, stages.infer(prepared))
+
+    def stages(
+        self, *, threshold: float = 0.25, nms: float = 0.45, like: str | Profile = "", letterbox: bool | None = None
+    ) -> Stages:
+        """What `detect` does, in steps that may run in threads of their own; for the options see there.
+
+        Raises:
+            UsageError: the network has no detection head, or an option is out of range.
+        """
         if not self.graph.heads:
             raise UsageError(
                 f"`{self.graph.source.path}` has no detection head: it ends in `[{self.graph.nodes[-1].name}]`",
@@ -227,20 +245,11 @@ class Detector:
             if not 0 <= value <= 1:
                 raise UsageError(f"`{name}` is {value:g}; it goes from 0 to 1")
         profile = self.profile(like)
-        boxed = (self.graph.net.letter_box or None) if letterbox is None else letterbox
         if not self.trained:
             message = "no weights were loaded: unless the network got some since, what it finds means nothing"
-            warnings.warn(message, WeightsWarning, stacklevel=3)
+            warnings.warn(message, WeightsWarning, stacklevel=4)
             self.trained = True  # said once
-        pictures = [as_pixels(image, exact=profile.scaling == "darknet") for image in images]
-        prepared = [prepare(picture, self.graph.input, profile, boxed) for picture in pictures]
-        if not prepared:
-            return []
-        raw = self.engine(np.stack([each for each, _ in prepared]))
-        return [
-            self._found([output[index] for output in raw], placement, picture, threshold, nms)
-            for index, ((_, placement), picture) in enumerate(zip(prepared, pictures, strict=True))
-        ]
+        return Stages(self, threshold, nms, profile, (self.graph.net.letter_box or None) if letterbox is None else letterbox)
 
     def profile(self, like: str | Profile = "") -> Profile:
         """The preprocessing of that name; by default that of the cfg's dialect, or that an exported file was written with.
@@ -274,21 +283,59 @@ class Detector:
         slots = (slot for slot in layout(self.graph, self.extent) if cutoff is None or slot.layer < cutoff)
         write(path, self.header, ((slot, arrays[slot.key]) for slot in slots))
 
+
+class Prepared(NamedTuple):
+    """A picture as the network reads it, (C, H, W); where it lies therein; and its own width and height."""
+
+    x: Floats
+    placement: Placement
+    size: tuple[int, int]
+
+
+class Stages(NamedTuple):
+    """The steps of finding objects, as `Detector.stages` gives them. Each may run in another thread than the others."""
+
+    detector: Detector
+    threshold: float
+    nms: float
+    profile: Profile
+    letterbox: bool | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether pictures should be decoded as Darknet does; see `read_image`."""
+        return self.profile.scaling == "darknet"
+
+    def prepare(self, picture: Pixels) -> Prepared:
+        """Scale a picture to the network's input.
+
+        Raises:
+            UsageError: the network reads no images, or other channels.
+        """
+        height, width = picture.shape[:2]
+        return Prepared(*prepare(picture, self.detector.graph.input, self.profile, self.letterbox), (width, height))
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Floats]:
+        """The network's raw outputs for a batch."""
+        return self.detector.engine(np.stack([each.x for each in prepared])) if prepared else []
+
+    def found(self, prepared: Sequence[Prepared], raw: Sequence[Floats]) -> list[Detections]:
+        """What the raw outputs for a batch mean."""
+        return [self._found([output[index] for output in raw], each) for index, each in enumerate(prepared)]
+
     # Boxes of weights that ran wild may overflow; `rows` has what becomes of them.
     @np.errstate(over="ignore", invalid="ignore")
-    def _found(self, raw: list[Any], placement: Placement, picture: Pixels, threshold: float, nms: float) -> Detections:
-        heads = [node.layer for node in self.graph.heads if isinstance(node.layer, Head)]
-        if self._exported and self._exported.boxes:
+    def _found(self, raw: list[Floats], prepared: Prepared) -> Detections:
+        graph = self.detector.graph
+        heads = [node.layer for node in graph.heads if isinstance(node.layer, Head)]
+        if self.detector.gives_boxes:
             boxes, scores = raw
-            left = passing(scores, threshold)
+            left = passing(scores, self.threshold)
             found = Candidates(boxes, left.max(1), left).kept(np.flatnonzero(left.any(1)))
         else:
-            found = gather([head.decode(each, self.graph.input, threshold) for head, each in zip(heads, raw, strict=True)])
-        last = heads[-1]
-        found = found._replace(xywh=placement.to_picture(found.xywh))
-        found = suppress(found, nms, *last.suppression)
-        height, width = picture.shape[:2]
-        return rows(found, self.names, (width, height))
+            found = gather([head.decode(each, graph.input, self.threshold) for head, each in zip(heads, raw, strict=True)])
+        found = found._replace(xywh=prepared.placement.to_picture(found.xywh))
+        return rows(suppress(found, self.nms, *heads[-1].suppression), self.detector.names, prepared.size)
 
 
 def rows(found: Candidates, names: Sequence[str], size: tuple[int, int]) -> Detections:

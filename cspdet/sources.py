@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
+from threading import Condition, Thread
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,6 +32,11 @@ class Source(NamedTuple):
     def still(self) -> bool:
         """Whether it is a single image."""
         return self.kind in ("image", "web image")
+
+    @property
+    def live(self) -> bool:
+        """Whether its frames come as they are filmed; a video file on the web waits."""
+        return self.kind == "stream" and not (self.name.lower().startswith("http") and self.suffix.lower() in VIDEOS)
 
     @property
     def stem(self) -> str:
@@ -217,3 +223,55 @@ def _next_frame(capture: Any) -> Pixels | None:
     except cv2.error:
         return None
     return frame if good else None
+
+
+@contextmanager
+def newest(frames: Iterator[Pixels]) -> Iterator[Iterator[Pixels]]:
+    """Of frames that come as they are filmed, the newest one each time; those that nobody asked for in time are dropped.
+
+    A thread of its own reads them. It ends with the frames, or when the next one has come after this is left.
+    """
+    changed = Condition()
+    latest: Pixels | None = None
+    failure: BaseException | None = None
+    ended = left = False
+
+    def read() -> None:
+        nonlocal latest, failure, ended
+        try:
+            for frame in frames:
+                with changed:
+                    latest = frame
+                    changed.notify_all()
+                    if left:
+                        break
+        except BaseException as error:  # whoever asks next raises it
+            failure = error
+        with changed:
+            ended = True
+            changed.notify_all()
+
+    def something() -> bool:
+        return latest is not None or ended or left
+
+    def given() -> Iterator[Pixels]:
+        nonlocal latest
+        while True:
+            with changed:
+                changed.wait_for(something)
+                frame, latest = latest, None
+            if frame is None:
+                if failure is not None:
+                    raise failure
+                return
+            yield frame
+
+    thread = Thread(target=read, name="newest", daemon=True)
+    thread.start()
+    try:
+        yield given()
+    finally:
+        with changed:
+            left = True
+            changed.notify_all()
+        thread.join()

@@ -22,6 +22,7 @@ ORDER = [
     "errors",
     "boxes",
     "detections",
+    "pipeline",
     "cfg",
     "program",
     "layers",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 from urllib.error import HTTPError
 
@@ -17,7 +18,7 @@ import pytest
 
 from cspdet.errors import ImageError, UsageError
 from cspdet.image import Pixels
-from cspdet.sources import Source, expand, open_video, read
+from cspdet.sources import Source, expand, newest, open_video, read
 
 # Every test stands in a folder of its own.
 pytestmark = pytest.mark.usefixtures("folder")
@@ -336,6 +337,46 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
         assert video.total == 0
         assert video.rate == 25
         assert len([*video.frames]) == 3
+
+
+def test_of_what_is_filmed_now_the_newest_is_taken() -> None:
+    filmed = [Semaphore(0) for _ in range(6)]
+    taken = Semaphore(0)
+
+    def frames() -> Iterator[Any]:
+        for number, ready in enumerate(filmed):
+            ready.acquire()
+            yield np.full((1, 1, 3), number, np.uint8)
+            taken.release()  # asked for the next: this one lies ready
+
+    with newest(frames()) as found:
+        seen = []
+        for last in (0, 3, 5):
+            for ready in filmed[: last + 1]:
+                ready.release()
+            while taken.acquire(timeout=0.2):
+                pass
+            seen.append(int(next(found)[0, 0, 0]))
+        assert seen == [0, 3, 5]
+        assert next(found, None) is None
+
+
+def test_a_failing_camera_says_so() -> None:
+    def frames() -> Iterator[Any]:
+        yield PICTURE
+        raise ImageError("broken")
+
+    with newest(frames()) as found, pytest.raises(ImageError):
+        for _ in range(3):
+            next(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "live"), [("0", True), ("rtsp://x/y", True), ("http://x/y.mp4", False), ("http://x/stream", True)]
+)
+def test_what_is_live(name: str, live: bool) -> None:
+    assert Source(name, "stream").live is live
+    assert not Source(name, "video").live
 
 
 # -- what is hard to name ---------------------------------------------------------------------------------------------

@@ -5,29 +5,47 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
-from contextlib import ExitStack
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from itertools import groupby, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cspdet.commands.progress import progress
 from cspdet.errors import CspdetError, UsageError
 from cspdet.layers.head import Head
+from cspdet.pipeline import pipelined
 from cspdet.sources import Source
 from cspdet.targets import Target, make_folders
 from cspdet.text import brief, nearest, printable
 
 if TYPE_CHECKING:
+    from cspdet.boxes import Floats
     from cspdet.detections import Detections
-    from cspdet.detector import Detector
+    from cspdet.detector import Detector, Prepared
     from cspdet.image import Pixels
     from cspdet.outputs import Result
-    from cspdet.sources import Video
 
 SWALLOWED = "`--classes` takes all words up to the next option: name files before it"
 
 Task = tuple[Source, Target]
+
+
+class Look(NamedTuple):
+    """An image or frame that was read; with the picture, where it will be drawn on. Or why it could not be read."""
+
+    task: Task
+    prepared: Prepared | None = None
+    picture: Pixels | None = None
+    error: CspdetError | None = None
+
+
+class Inferred(NamedTuple):
+    """The network's raw outputs for a batch, and how long that took, in milliseconds."""
+
+    raw: list[Floats]
+    elapsed: float
 
 
 class Job:
@@ -37,7 +55,9 @@ class Job:
         self.arguments = arguments
         self.tasks = tasks
         self.detector = detector
-        self.profile = detector.profile(arguments.like or "")
+        self.stages = detector.stages(
+            threshold=arguments.thresh, nms=arguments.nms, like=arguments.like or "", letterbox=arguments.letterbox
+        )
         self.wanted = self.class_numbers()
         self.results: list[Result] = []
         self.failures = 0
@@ -73,6 +93,8 @@ class Job:
         """Look at everything, then write the files that need all of it."""
         make_folders(target for _, target in self.tasks)
         for still, group in groupby(self.tasks, lambda task: task[0].still):
+            if self.ended:
+                break
             if still:
                 self.look_at_all([*group])
             else:
@@ -91,48 +113,67 @@ class Job:
         print(f"error: {error}", file=sys.stderr)
         self.failures += 1
 
+    # -- in other threads ---------------------------------------------------------------------------------------------
+
+    def read(self, task: Task) -> Look:
+        """An image, ready for the network, or why it cannot be read."""
+        from cspdet.sources import read
+
+        try:
+            picture = read(task[0], exact=self.stages.exact)
+        except CspdetError as error:
+            return Look(task, error=error)
+        return self.look(task, picture)
+
+    def look(self, task: Task, picture: Pixels) -> Look:
+        """A picture, ready for the network; it is kept only if it will be drawn on."""
+        drawn = task[1].annotated is not None or self.arguments.show
+        return Look(task, self.stages.prepare(picture), picture if drawn else None)
+
+    def infer(self, looks: Sequence[Look]) -> Inferred:
+        """What the network puts out for those that could be read."""
+        started = time.perf_counter()
+        raw = self.stages.infer([each.prepared for each in looks if each.prepared is not None])
+        return Inferred(raw, 1000 * (time.perf_counter() - started))
+
     # -- images -------------------------------------------------------------------------------------------------------
 
     def look_at_all(self, tasks: Sequence[Task]) -> None:
-        """Images, as many at a time as asked for."""
-        with progress(len(tasks), "detecting") as advance:
-            for start in range(0, len(tasks), self.arguments.batch):
-                group = tasks[start : start + self.arguments.batch]
-                if not self.ended:
-                    self.look_at(group)
-                    advance(len(group))
+        """Images, as many at a time as asked for. While results are written, the network runs on the next, others are read."""
+        reads = (partial(self.read, task) for task in tasks)
+        with (
+            progress(len(tasks), "detecting") as advance,
+            closing(pipelined(reads, self.infer, batch=self.arguments.batch)) as groups,
+        ):
+            for looks, inferred in groups:
+                self.report(looks, inferred)
+                advance(len(looks))
+                if self.ended:
+                    return
 
-    def look_at(self, tasks: Sequence[Task]) -> None:
-        """Find objects in a batch of images."""
+    def report(self, looks: Sequence[Look], inferred: Inferred) -> None:
+        """Say and write what was found in a batch of images."""
         from cspdet.draw import draw
         from cspdet.image import write_image
-        from cspdet.sources import read
 
-        pictures: list[tuple[Task, Pixels]] = []
-        for task in tasks:
-            try:
-                pictures.append((task, read(task[0], exact=self.profile.scaling == "darknet")))
-            except CspdetError as error:
-                self.leave_out(error)
-        started = time.perf_counter()
-        found = self.find([picture for _, picture in pictures])
-        elapsed = 1000 * (time.perf_counter() - started)
-        for ((source, target), picture), each in zip(pictures, found, strict=True):
-            self.keep(source, target, each)
+        for look in looks:
+            if look.error is not None:
+                self.leave_out(look.error)
+        good = [look for look in looks if look.error is None]
+        for look, found in zip(good, self.found(good, inferred), strict=True):
+            source, target = look.task
+            self.keep(source, target, found)
             if not self.arguments.quiet:
-                _say(f"{source.name}: Predicted in {elapsed / len(pictures):.6f} milli-seconds.", each)
-            if target.annotated is not None:
-                write_image(target.annotated, draw(picture, each))
+                _say(f"{source.name}: Predicted in {inferred.elapsed / len(good):.6f} milli-seconds.", found)
+            if target.annotated is not None and look.picture is not None:
+                write_image(target.annotated, draw(look.picture, found))
                 self.saved.append(target.annotated)
             if not self.ended:
-                self.show(picture, each, wait=True)
+                self.show(look.picture, found, wait=True)
 
-    def find(self, pictures: list[Pixels]) -> list[Detections]:
+    def found(self, looks: Sequence[Look], inferred: Inferred) -> list[Detections]:
         """The objects in images, only of the classes asked for."""
-        arguments = self.arguments
-        found = self.detector.detect(
-            pictures, threshold=arguments.thresh, nms=arguments.nms, like=self.profile, letterbox=arguments.letterbox
-        )
+        found = self.stages.found([each.prepared for each in looks if each.prepared is not None], inferred.raw)
         return found if self.wanted is None else [each.of_classes(self.wanted) for each in found]
 
     def keep(self, source: Source, target: Target, found: Detections, frame: int | None = None) -> None:
@@ -150,7 +191,7 @@ class Job:
     def watch(self, source: Source, target: Target) -> None:
         """Find objects in every frame. Interrupting a stream, which has no end of its own, ends it in good order."""
         from cspdet.outputs import video_file
-        from cspdet.sources import open_video
+        from cspdet.sources import newest, open_video
 
         with ExitStack() as stack:
             try:
@@ -160,33 +201,47 @@ class Job:
                 return
             add = stack.enter_context(video_file(target.annotated, video.rate)) if target.annotated else None
             advance = stack.enter_context(progress(video.total or None, source.name, "frames"))
+            frames = stack.enter_context(newest(video.frames)) if source.live else video.frames
             try:
-                self.watch_frames(source, target, video, add, advance)
+                self.watch_frames((source, target), frames, add, advance)
             except KeyboardInterrupt:
                 if source.kind != "stream":
                     raise
         if target.annotated:
             self.saved.append(target.annotated)
 
-    def watch_frames(self, source: Source, target: Target, video: Video, add: Any, advance: Any) -> None:
-        """Each frame in turn."""
+    def watch_frames(self, task: Task, frames: Iterator[Pixels], add: Any, advance: Any) -> None:
+        """Each frame in turn; of what is filmed now, each that there is time for."""
         from cspdet.draw import draw
 
-        for number, picture in enumerate(video.frames, 1):
-            found = self.find([picture])[0]
-            self.keep(source, target, found, number)
-            if not self.arguments.quiet and (source.kind == "stream" or len(found)):
-                _say(f"{source.name}: frame {number}", found)
-            if add:
-                add(draw(picture, found))
-            advance(1)
-            self.show(picture, found, wait=False)
-            if self.ended:
-                return
+        source, target = task
 
-    def show(self, picture: Pixels, found: Detections, *, wait: bool) -> None:
+        def read() -> Look | None:
+            picture = next(frames, None)
+            return None if picture is None else self.look(task, picture)
+
+        def infer(looks: list[Look | None]) -> Inferred:
+            return self.infer([each for each in looks if each is not None])
+
+        ahead = 2 if source.live else None
+        with closing(pipelined(repeat(read), infer, readers=1, ahead=ahead)) as groups:
+            for number, ((look,), inferred) in enumerate(groups, 1):
+                if look is None:
+                    return
+                found = self.found([look], inferred)[0]
+                self.keep(source, target, found, number)
+                if not self.arguments.quiet and (source.kind == "stream" or len(found)):
+                    _say(f"{source.name}: frame {number}", found)
+                if add and look.picture is not None:
+                    add(draw(look.picture, found))
+                advance(1)
+                self.show(look.picture, found, wait=False)
+                if self.ended:
+                    return
+
+    def show(self, picture: Pixels | None, found: Detections, *, wait: bool) -> None:
         """Show a result, if asked for."""
-        if not self.arguments.show:
+        if not self.arguments.show or picture is None:
             return
         import cv2
 

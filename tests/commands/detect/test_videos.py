@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Semaphore, active_count, main_thread
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from cspdet.commands.job import Job
 from tests.commands.detect.material import LINES, NET, Run, boxes_of, frames_of, make_video, new_files
 from tests.conftest import ROOT
 from tests.test_detector import TWO, picture
@@ -90,11 +92,15 @@ def test_a_video_that_cannot_be_saved_is_refused_before_the_work(run: Run, folde
 
 
 class Camera:
-    """Stands in for a camera; somebody interrupts after three frames."""
+    """Stands in for a camera that films a frame when the one before was shown; somebody interrupts after three."""
+
+    shown: Semaphore
+    filming: bool
+    frames = 3
 
     def __init__(self, target: object) -> None:
         assert target == 0
-        self.left = 3
+        self.left = self.frames
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
         return True
@@ -103,31 +109,50 @@ class Camera:
         return 0.0
 
     def read(self) -> tuple[bool, Any]:
+        if 0 <= self.left < self.frames:
+            self.shown.acquire()
         if not self.left:
-            raise KeyboardInterrupt
+            signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
         self.left -= 1
         return True, picture()
 
     def release(self) -> None:
-        pass
+        type(self).filming = False
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> type[Camera]:
+    """In place of all videos."""
+    Camera.shown, Camera.filming = Semaphore(0), True
+    show = Job.show
+
+    def shown(self: Job, *arguments: Any, **options: Any) -> None:
+        show(self, *arguments, **options)
+        Camera.shown.release()
+
+    monkeypatch.setattr(Job, "show", shown)
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    return Camera
 
 
 @pytest.mark.parametrize("words", [["0"], ["-c", "0"]])
 def test_interrupting_a_camera_ends_it_in_good_order(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+    run: Run, folder: Path, camera: type[Camera], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    threads = active_count()
     code, out, err = run("detect", *NET, *words, "--out", "x.json", "--save", "out.avi")
     assert (code, err) == (0, "")
     # Every frame of a stream is reported, also where nothing is found.
     assert out.splitlines() == ["0: frame 1", "0: frame 2", "0: frame 3", "saved: out.avi"]
     assert len(json.loads(Path("x.json").read_text())) == 3
+    assert not camera.filming
+    assert active_count() == threads
     monkeypatch.undo()
     assert frames_of(str(folder / "out.avi")) == 3
 
 
-def test_a_camera_is_only_saved_where_that_was_asked_for(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+@pytest.mark.usefixtures("camera")
+def test_a_camera_is_only_saved_where_that_was_asked_for(run: Run, folder: Path) -> None:
     assert run("detect", *NET, "0")[0] == 0
     assert new_files(folder) == set()
 
@@ -221,7 +246,7 @@ def test_the_key_that_ends_it_ends_all_of_it(run: Run, folder: Path, monkeypatch
 
 
 def test_interrupting_a_camera_before_its_first_frame(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Camera, "__init__", lambda self, _: setattr(self, "left", 0))
+    monkeypatch.setattr(Camera, "frames", 0)
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     assert run("detect", *NET, "0", "--save", "out.mp4")[0] == 130
     assert new_files(folder) == set()

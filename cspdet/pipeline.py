@@ -1,0 +1,67 @@
+"""Reading, computing and writing at the same time.
+
+What runs where: a few threads read (decode and scale pictures), several items ahead; one thread works (runs the network) on one
+group of items after the other; whoever iterates writes, draws and prints, in the thread it is in, which for the command line is
+the main one, so that Ctrl-C and windows reach it. NumPy, OpenCV and the engines leave the interpreter to the others while they
+compute.
+
+Groups come out in the order in which they go in, and never more than `ahead` of them exist at a time, counting the one that was
+handed out last. Threads that are too fast wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# How many items are on their way, besides two groups.
+_AHEAD = 4
+
+
+def pipelined(
+    reads: Iterable[Callable[[], Item]],
+    work: Callable[[list[Item]], Result],
+    *,
+    batch: int = 1,
+    readers: int = 2,
+    ahead: int | None = None,
+) -> Generator[tuple[list[Item], Result], None, None]:
+    """Read items, work on groups of them, and give each group with what became of it, in order.
+
+    What any of the functions raises comes out here, in its turn: what stands before it is given first. Closing the iterator, as
+    `contextlib.closing` does, ends all threads; what they are at is finished, nothing new is begun.
+
+    Args:
+        reads: a function for each item, which gives it; called in several threads, begun in order.
+        work: what is done with a group; called in one thread, in order.
+        batch: items in a group; the last one may have fewer.
+        readers: threads that read; with 1, items are read one after the other.
+        ahead: groups that may exist at a time, at least 1; by default a few more than two.
+    """
+    limit = ahead or 2 + -(-_AHEAD // batch)
+    waiting: deque[Future[tuple[list[Item], Result]]] = deque()
+    reading, working = ThreadPoolExecutor(readers, "reading"), ThreadPoolExecutor(1, "working")
+
+    def step(items: list[Future[Item]]) -> tuple[list[Item], Result]:
+        group = [each.result() for each in items]
+        return group, work(group)
+
+    left = iter(reads)
+    try:
+        while group := [*islice(left, batch)]:
+            waiting.append(working.submit(step, [reading.submit(read) for read in group]))
+            if len(waiting) == limit:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # The worker may wait for what is read, never the other way round.
+        reading.shutdown(wait=False, cancel_futures=True)
+        working.shutdown(cancel_futures=True)
+        reading.shutdown()
