@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +10,7 @@ from cspdet.data.description import places
 from cspdet.data.pictures import Picture, label_path, listed
 from cspdet.detections import Detections
 from cspdet.errors import UsageError
-from cspdet.evaluate.looking import Advance, Say, ignore, look_at, say
+from cspdet.evaluate.looking import Advance, Say, Steps, ignore, look_at, say
 from cspdet.evaluate.records import Collected
 from cspdet.image import Pixels
 from cspdet.layers.head import Head
@@ -31,9 +30,9 @@ SUPPRESSION = 0.45
 
 
 class Finder(NamedTuple):
-    """A function that finds objects, the names of its classes, and whether pictures must be decoded as Darknet does."""
+    """How objects are found, the names of their classes, and whether pictures must be decoded as Darknet does."""
 
-    find: Find
+    steps: Steps
     names: tuple[str, ...]
     exact: bool
 
@@ -52,14 +51,19 @@ def finder(detector: Detector | Find, names: Sequence[str] = (), *, like: str = 
     if not isinstance(detector, Detector):
         if not names:
             raise UsageError("how many classes there are is not known", 'give their names: `names=("cat", "dog")`')
-        return Finder(detector, tuple(names), True)
-    detector.detect([])  # says so if it has no head
+        return Finder(whole(detector), tuple(names), True)
+    stages = detector.stages(threshold=LEAST, nms=SUPPRESSION, like=like, letterbox=letterbox)
     classes = max(node.layer.classes for node in detector.graph.heads if isinstance(node.layer, Head))
     if names:
         check_names(names, classes, "`names`")
-    find = partial(detector.detect, threshold=LEAST, nms=SUPPRESSION, like=like, letterbox=letterbox)
+    steps = Steps(stages.prepare, stages.infer, lambda looks, raw: stages.found([each.prepared for each in looks], raw))
     called = tuple(names) or detector.names or tuple(map(str, range(classes)))
-    return Finder(find, called, detector.profile(like).scaling == "darknet")
+    return Finder(steps, called, stages.exact)
+
+
+def whole(find: Find) -> Steps:
+    """A function that finds objects, called in the thread it comes from."""
+    return Steps(lambda pixels: pixels, lambda _: None, lambda looks, _: find([each.prepared for each in looks]))
 
 
 def collect(
@@ -96,9 +100,9 @@ def collect(
     Raises:
         UsageError: two pictures have the same number, the detector gives what cannot be, or its classes are not known.
     """
-    find, called, needed = finder(detector, names, like=like, letterbox=letterbox)
+    steps, called, needed = finder(detector, names, like=like, letterbox=letterbox)
     return look_at(
-        lambda looks: find([each.pixels for each in looks]),
+        steps,
         pictures,
         len(called),
         difficult=difficult,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,21 +17,31 @@ from cspdet.detections import Detections
 from cspdet.errors import CspdetError, UsageError
 from cspdet.evaluate.records import Collected, Found, Truth, join, nothing
 from cspdet.image import Pixels, read_image
+from cspdet.pipeline import pipelined
 from cspdet.text import counted
 
 Say = Callable[[str], None]
 Advance = Callable[[int], object]
 
-# Threads that read images while the detector looks at others, and how many they may be ahead.
-_READERS = 2
-_AHEAD = 4
-
 
 class Look(NamedTuple):
-    """An image that was read."""
+    """An image that was read: its width and height, and what of it is needed to find objects. Or why it cannot be read."""
 
     picture: Picture
-    pixels: Pixels
+    size: tuple[int, int] = (0, 0)
+    prepared: Any = None
+    error: CspdetError | None = None
+
+
+class Steps(NamedTuple):
+    """How objects are found. `prepare` and `infer` run in other threads, while others are settled."""
+
+    # What of an image is needed, from its pixels,
+    prepare: Callable[[Pixels], Any]
+    # what a network makes of some of these,
+    infer: Callable[[Sequence[Any]], Any]
+    # and what that means.
+    found: Callable[[Sequence[Look], Any], Sequence[Detections]]
 
 
 def say(message: str) -> None:
@@ -44,7 +54,7 @@ def ignore(_: int) -> None:
 
 
 def look_at(
-    find: Callable[[Sequence[Look]], Sequence[Detections]],
+    steps: Steps,
     pictures: Sequence[Picture],
     classes: int,
     *,
@@ -54,7 +64,7 @@ def look_at(
     advance: Advance,
     warn: Say,
 ) -> Collected:
-    """What `collect` does, for what needs to know the pictures, too; `find` looks at `batch` of them at a time."""
+    """What `collect` does, for what needs to know the pictures, too; `steps` look at `batch` of them at a time."""
     numbers = [each.line for each in pictures]
     if len({*numbers}) < len(numbers):
         twice = next(number for number in numbers if numbers.count(number) > 1)
@@ -62,49 +72,36 @@ def look_at(
             f"several pictures have the number {twice}", "number those of several lists anew: `picture._replace(line=…)`"
         )
     notes = _Notes(classes, difficult or {}, warn)
-    group: list[Look] = []
+    reads = (partial(_read, picture, exact, steps.prepare) for picture in pictures)
 
-    def settle() -> None:
-        found = find(group)
-        if len(found) != len(group):
-            there, wanted = counted(len(found), "result"), counted(len(group), "image")
-            raise UsageError(f"the detector gave {there} for {wanted}", "it must give one for each")
-        for look, each in zip(group, found, strict=True):
-            notes.add(look, each)
-        advance(len(group))
-        group.clear()
+    def infer(looks: list[Look]) -> Any:
+        good = [each.prepared for each in looks if each.error is None]
+        return steps.infer(good) if good else None
 
-    for picture, pixels in _read_ahead(pictures, exact, batch + _AHEAD):
-        if isinstance(pixels, CspdetError):
-            notes.skip(picture, pixels)
-            advance(1)
-            continue
-        group.append(Look(picture, pixels))
-        if len(group) == batch:
-            settle()
-    if group:
-        settle()
+    with closing(pipelined(reads, infer, batch=batch)) as groups:
+        for looks, inferred in groups:
+            good = [each for each in looks if each.error is None]
+            found = steps.found(good, inferred) if good else []
+            if len(found) != len(good):
+                there, wanted = counted(len(found), "result"), counted(len(good), "image")
+                raise UsageError(f"the detector gave {there} for {wanted}", "it must give one for each")
+            each_found = iter(found)
+            for look in looks:
+                if look.error is not None:
+                    notes.skip(look.picture, look.error)
+                else:
+                    notes.add(look, next(each_found))
+            advance(len(looks))
     return notes.collected()
 
 
-def _read(picture: Picture, exact: bool) -> Pixels | CspdetError:
+def _read(picture: Picture, exact: bool, prepare: Callable[[Pixels], Any]) -> Look:
     try:
-        return read_image(picture.path, exact=exact)
+        pixels = read_image(picture.path, exact=exact)
     except CspdetError as error:
-        return error
-
-
-def _read_ahead(pictures: Sequence[Picture], exact: bool, ahead: int) -> Iterator[tuple[Picture, Pixels | CspdetError]]:
-    """Each picture in turn, decoded in other threads."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[tuple[Picture, Future[Pixels | CspdetError]]] = deque()
-        for picture in pictures:
-            waiting.append((picture, pool.submit(_read, picture, exact)))
-            if len(waiting) > ahead:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
+        return Look(picture, error=error)
+    height, width = pixels.shape[:2]
+    return Look(picture, (width, height), prepare(pixels))
 
 
 class _Notes:
@@ -127,7 +124,7 @@ class _Notes:
 
     def add(self, look: Look, found: Detections) -> None:
         """One picture: what was found and what is there."""
-        height, width = look.pixels.shape[:2]
+        width, height = look.size
         number = look.picture.line
         if len(found) and not 0 <= int(found.class_id.min()) <= int(found.class_id.max()) < self.classes:
             odd = next(int(each) for each in found.class_id if not 0 <= each < self.classes)

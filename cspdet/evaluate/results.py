@@ -13,7 +13,7 @@ import numpy as np
 from cspdet.data.pictures import Picture
 from cspdet.detections import Detections
 from cspdet.errors import CspdetError, UsageError
-from cspdet.evaluate.looking import Advance, Look, Say, ignore, look_at, say
+from cspdet.evaluate.looking import Advance, Look, Say, Steps, ignore, look_at, say
 from cspdet.evaluate.records import Collected
 from cspdet.outputs import COCO_IDS, is_coco, numbers_in
 from cspdet.text import brief, counted
@@ -46,7 +46,7 @@ class Results(NamedTuple):
 
     def _of(self, look: Look) -> Detections:
         rows = self.rows.get(look.picture.line, [])
-        height, width = look.pixels.shape[:2]
+        width, height = look.size
         boxes = np.array([each.box for each in rows], np.float64).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         numbers = _numbers(self.categories, len(self.names))
@@ -102,7 +102,7 @@ def collect_results(
 ) -> Collected:
     """As `collect`, of what a file says was found. The pictures are read, too: labels are relative to their sizes."""
     return look_at(
-        results.found_in,
+        Steps(lambda _: None, lambda _: None, lambda looks, _: results.found_in(looks)),
         pictures,
         len(results.names),
         difficult=difficult,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cspdet.boxes import overlap
 from cspdet.evaluate import Collected
+from tests.slow import overlap
 
 
 class Figures(NamedTuple):
