@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cspdet.binding import bind
+from cspdet.cfg.definitions import KEYWORDS
 from cspdet.cfg.diagnostic import Diagnostic, Findings, Label, Severity
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
-from cspdet.cfg.expand import KEYWORDS, Expansion, expand
+from cspdet.cfg.expand import Expansion, expand
 from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Section, parse
 from cspdet.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from cspdet.assist.hover import LANGUAGE, documentation, layer_line
 from cspdet.assist.page import Page
-from cspdet.cfg.expand import KEYWORDS
+from cspdet.cfg.definitions import KEYWORDS
 from cspdet.cfg.expression import FUNCTIONS
 from cspdet.cfg.syntax import Section
 from cspdet.describe import default_text, option_text

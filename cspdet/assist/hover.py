@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cspdet.assist.page import Page, Spot
 from cspdet.assist.references import Word, layer_of, word_at
-from cspdet.cfg.expand import KEYWORDS
+from cspdet.cfg.definitions import KEYWORDS
 from cspdet.cfg.source import Span
 from cspdet.cfg.syntax import Entry, Section
 from cspdet.describe import option_text

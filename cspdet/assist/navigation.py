@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cspdet.assist.page import Page
 from cspdet.assist.references import layer_of, name_of, word_at
-from cspdet.cfg.expand import BLOCK, DEFINE
+from cspdet.cfg.definitions import BLOCK, DEFINE
 from cspdet.cfg.source import Source, Span
 from cspdet.errors import UsageError
 

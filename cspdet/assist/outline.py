@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cspdet.assist.hover import layer_line
 from cspdet.assist.page import Page
-from cspdet.cfg.expand import BLOCK
+from cspdet.cfg.definitions import BLOCK
 from cspdet.cfg.source import Span
 from cspdet.cfg.syntax import Section
 from cspdet.text import counted

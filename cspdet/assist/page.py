@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cspdet.build import build
+from cspdet.cfg.definitions import KEYWORDS, Block
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
-from cspdet.cfg.expand import KEYWORDS, Block, Expansion, expand
+from cspdet.cfg.expand import Expansion, expand
 from cspdet.cfg.source import Source, Span
 from cspdet.cfg.syntax import Document, Entry, Section, parse
 from cspdet.graph import Graph, Node

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cspdet.cfg.diagnostic import Diagnostic, Findings, Label
+from cspdet.cfg.definitions import BLOCK, CALLED, DEFINE, END, INCLUDE, INDEX, KEYWORDS, REPEAT, Block, Definitions
+from cspdet.cfg.diagnostic import Diagnostic, Label
 from cspdet.cfg.dialect import Dialect
 from cspdet.cfg.expression import NAME, ExpressionError, interpolate, number_of
 from cspdet.cfg.naming import by_name, named_items
@@ -26,25 +27,12 @@ _MOST_USES = 50_000
 # Files that include files that include files.
 _DEEPEST = 20
 
-DEFINE, BLOCK, END, INCLUDE = "define", "block", "end", "include"
-KEYWORDS = (DEFINE, BLOCK, END, INCLUDE)
-# Options that every section has, and that do not reach it.
-_NAME, _REPEAT = "name", "repeat"
-# In a block, what it reads; in what is repeated, which one of them it is, from 0.
-_INPUT, _INDEX = "in", "index"
+# In a block, what it reads.
+_INPUT = "in"
 # In the place of a parameter's default.
 _NO_DEFAULT = "?"
 
 _REFERENCE = re.compile(r"@([A-Za-z_][\w.]*)?", re.ASCII)
-
-
-class Block(NamedTuple):
-    """A section that the user made: its parameters with their defaults, and the sections it stands for."""
-
-    name: str
-    span: Span
-    parameters: dict[str, Entry]
-    body: tuple[Section, ...]
 
 
 class Variable(NamedTuple):
@@ -94,7 +82,7 @@ def authored(document: Document) -> bool:
     """Whether a document uses the language."""
     return any(
         section.name in KEYWORDS
-        or any(entry.key in (_NAME, _REPEAT) or "$" in entry.value or "@" in entry.value for entry in section.entries)
+        or any(entry.key in (CALLED, REPEAT) or "$" in entry.value or "@" in entry.value for entry in section.entries)
         for section in document.sections
     )
 
@@ -141,24 +129,23 @@ def expand(
     return found, tuple(expander.diagnostics)
 
 
-class _Expander(Findings):
+class _Expander(Definitions):
     def __init__(self, dialect: Dialect, taken: Collection[str], inputs: Collection[str], settings: Mapping[str, str]) -> None:
-        super().__init__()
-        self.dialect, self.taken, self.inputs, self.settings = dialect, taken, inputs, settings
+        super().__init__(taken)
+        self.dialect, self.inputs, self.settings = dialect, inputs, settings
         self.sections: list[Section] = []
         self.origins: list[int] = []
         self.origin = 0
         self.layers = 0
         self.uses = 0
         self.anonymous = 0
-        self.blocks: dict[str, Block] = {}
         self.variables: dict[str, str] = {}
         self.named: frozenset[str] = frozenset()
         self.defined: dict[str, Entry] = {}
         self.names: dict[str, int] = {}
         self.places: dict[str, Span] = {}
         # What the sections of the files so far define, and how they are called, be it further down.
-        self.later: dict[str, set[str]] = {DEFINE: set(), _NAME: set()}
+        self.later: dict[str, set[str]] = {DEFINE: set(), CALLED: set()}
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
@@ -167,7 +154,9 @@ class _Expander(Findings):
         path = Path(document.source.path)
         place, sections = 0, document.sections
         self.later[DEFINE] |= {entry.key for section in sections if section.name == DEFINE for entry in section.entries}
-        self.later[_NAME] |= {entry.value for section in _outside(sections) for entry in section.entries if entry.key == _NAME}
+        self.later[CALLED] |= {
+            entry.value for section in _outside(sections) for entry in section.entries if entry.key == CALLED
+        }
         while place < len(sections):
             section = sections[place]
             if not files:
@@ -229,72 +218,13 @@ class _Expander(Findings):
         self.errors += sum(each.severity == "error" for each in found)
         self.run(document, files)
 
-    def block(self, sections: Sequence[Section], place: int) -> int:
-        """Read a definition from its `[block]` on; gives the place behind its `[end]`."""
-        opening = sections[place]
-        end = next((at for at in range(place + 1, len(sections)) if sections[at].name in (END, BLOCK)), len(sections))
-        if end == len(sections) or sections[end].name == BLOCK:
-            others = () if end == len(sections) else (Label(sections[end].name_span, "the next one begins here"),)
-            message = "`[block]` is not closed"
-            self.report("error", "block-end", message, opening.name_span, "", "put `[end]` behind its last section", others)
-            return end
-        body = tuple(sections[place + 1 : end])
-        self.only(sections[end], {entry.key: entry for entry in sections[end].entries}, ())
-        for each in body:
-            if each.name in KEYWORDS:
-                message = f"`[{each.name}]` within a `[block]`"
-                self.report("error", "block-within", message, each.name_span, "", "put it before the `[block]`")
-                return end + 1
-        named = [entry for entry in opening.entries if entry.key == _NAME]
-        if not named:
-            self.report("error", "missing-option", "`[block]` needs `name`", opening.name_span, "", "add `name=…`")
-            return end + 1
-        name, span = named[0].value, named[0].value_span
-        if not re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII):
-            cure = "letters, digits, `_` and `-`, beginning with a letter"
-            self.report("error", "bad-name", f"a block cannot be called `{brief(name)}`", span, "", cure)
-        elif name in self.taken or name in KEYWORDS:
-            message = f"there is a section `[{name}]` already"
-            self.report("error", "same-name", message, span, "", "give the block another name")
-        elif name in self.blocks:
-            others = (Label(self.blocks[name].span, "the first one"),)
-            message = f"a second block `{name}`"
-            self.report("error", "same-name", message, span, "", "remove or rename one of them", others)
-        else:
-            self.blocks[name] = Block(name, span, self.parameters(opening), body)
-        return end + 1
-
-    def parameters(self, opening: Section) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
-        for entry in opening.entries:
-            if entry.key == _NAME:
-                continue
-            if not NAME.fullmatch(entry.key) or entry.key in (_REPEAT, _INDEX):
-                cure = f"letters, digits and `_`; `{_NAME}`, `{_REPEAT}` and `{_INDEX}` have a meaning already"
-                self.report("error", "bad-name", f"`{brief(entry.key)}` cannot be a parameter", entry.key_span, "", cure)
-            elif entry.key in found:
-                others = (Label(found[entry.key].key_span, "the first one"),)
-                message = f"a second parameter `{entry.key}`"
-                self.report("error", "same-name", message, entry.key_span, "", "remove or rename one of them", others)
-            else:
-                found[entry.key] = entry
-        return found
-
-    def only(self, section: Section, entries: Mapping[str, Entry], known: Collection[str]) -> None:
-        """Complain about options that the section does not have."""
-        for key, entry in entries.items():
-            if key not in known:
-                cure = f"it has `{'`, `'.join(known)}`" if known else "remove it"
-                message = f"`[{section.name}]` has no option `{brief(key)}`"
-                self.report("error", "unknown-option", message, entry.key_span, "", cure)
-
     # -- sections -------------------------------------------------------------------------------------------------------
 
     def use(self, section: Section, scope: _Scope) -> None:
         """A section in its place, or the block that it names, as often as `repeat` says."""
         entries = {entry.key: entry for entry in section.entries}
-        repeat = self.count(entries[_REPEAT], scope) if _REPEAT in entries else None
-        name = self.name(entries[_NAME], scope) if _NAME in entries else ""
+        repeat = self.count(entries[REPEAT], scope) if REPEAT in entries else None
+        name = self.name(entries[CALLED], scope) if CALLED in entries else ""
         for index in range(1 if repeat is None else repeat):
             self.uses += 1
             if self.uses > _MOST_USES or len(self.sections) >= LARGEST:
@@ -304,16 +234,16 @@ class _Expander(Findings):
                 raise _Stop
             inner, own = scope, name
             if repeat is not None:
-                inner = scope._replace(variables={**scope.variables, _INDEX: str(index)})
+                inner = scope._replace(variables={**scope.variables, INDEX: str(index)})
                 own = f"{name}.{index}" if name else ""
             if block := self.blocks.get(section.name):
                 self.expand(block, section, inner, scope.prefix + own if own else "")
             else:
                 self.emit(section, inner)
             if own and section.name not in self.inputs:
-                self.call(scope.prefix + own, entries[_NAME], scope)
+                self.call(scope.prefix + own, entries[CALLED], scope)
         if repeat and name and self.layers:
-            self.call(scope.prefix + name, entries[_NAME], scope)
+            self.call(scope.prefix + name, entries[CALLED], scope)
 
     def call(self, name: str, entry: Entry, scope: _Scope) -> None:
         """Give the last layer a name."""
@@ -330,7 +260,7 @@ class _Expander(Findings):
         """A plain section."""
         entries, spoilt = [], False
         for entry in section.entries:
-            if entry.key in (_NAME, _REPEAT):
+            if entry.key in (CALLED, REPEAT):
                 continue
             text = self.text(entry, scope)
             spoilt = spoilt or text is None
@@ -355,7 +285,7 @@ class _Expander(Findings):
             cure = "a block can only use blocks that do not use it"
             self.report("error", "recursive-block", message, _through(section.name_span, scope.through), "", cure, others)
             raise _Stop
-        given = {entry.key: entry for entry in section.entries if entry.key not in (_NAME, _REPEAT)}
+        given = {entry.key: entry for entry in section.entries if entry.key not in (CALLED, REPEAT)}
         for key, entry in given.items():
             if key not in block.parameters:
                 near = nearest(key, block.parameters)
@@ -388,7 +318,7 @@ class _Expander(Findings):
         self.anonymous += 1
         # What is in a block without a name cannot be named from outside; a digit in front is what no name has.
         prefix = f"{name}." if name else f"{self.anonymous}."
-        index = {_INDEX: scope.variables[_INDEX]} if _INDEX in scope.variables else {}
+        index = {INDEX: scope.variables[INDEX]} if INDEX in scope.variables else {}
         inner = _Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1, named)
         for each in block.body:
             self.use(each, inner)
@@ -445,7 +375,7 @@ class _Expander(Findings):
             return "`@in` is for the sections of blocks; `-1` is the layer above"
         if name in scope.variables:
             return f"a variable is `${name}`"
-        if name in self.later[_NAME]:
+        if name in self.later[CALLED]:
             return "it stands further down, and only layers further up can be named"
         own = {each.removeprefix(scope.prefix) for each in self.names if each.startswith(scope.prefix)} | {*self.names}
         known = [each for each in own if not each[0].isdigit()]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from cspdet.cfg.definitions import BLOCK, DEFINE, END
 from cspdet.cfg.diagnostic import Diagnostic, Label, in_order
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
-from cspdet.cfg.expand import BLOCK, DEFINE, END
 from cspdet.cfg.source import Source
 from cspdet.cfg.syntax import BLANK, parse
 from cspdet.errors import CfgError, UsageError

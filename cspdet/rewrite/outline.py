@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cspdet.build import net_of
+from cspdet.cfg.definitions import BLOCK, END, KEYWORDS
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import Dialect
-from cspdet.cfg.expand import BLOCK, END, KEYWORDS, Expansion, expand
+from cspdet.cfg.expand import Expansion, expand
 from cspdet.cfg.number import LARGEST_INTEGER, atoi
 from cspdet.cfg.source import Source, Span
 from cspdet.cfg.syntax import BLANK, Document, Entry, Section, parse

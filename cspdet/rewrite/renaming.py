@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Literal, NamedTuple
 
+from cspdet.cfg.definitions import BLOCK, DEFINE, END, KEYWORDS
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.cfg.dialect import ALEXEYAB, Dialect
-from cspdet.cfg.expand import BLOCK, DEFINE, END, KEYWORDS
 from cspdet.cfg.expression import NAME, variables
 from cspdet.cfg.source import Edit, Source, Span, edited
 from cspdet.cfg.syntax import Document, Entry, Section
