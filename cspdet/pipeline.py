@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
+from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -45,23 +47,44 @@ def pipelined(
         ahead: groups that may exist at a time, at least 1; by default a few more than two.
     """
     limit = ahead or 2 + -(-_AHEAD // batch)
-    waiting: deque[Future[tuple[list[Item], Result]]] = deque()
-    reading, working = ThreadPoolExecutor(readers, "reading"), ThreadPoolExecutor(1, "working")
+    # Only such queues are used from the caller's thread: Ctrl-C may come at any point, and Python's own locks and futures may
+    # be left locked by it.
+    permits: SimpleQueue[bool] = SimpleQueue()
+    done: SimpleQueue[tuple[list[Item], Result] | BaseException | None] = SimpleQueue()
 
-    def step(items: list[Future[Item]]) -> tuple[list[Item], Result]:
-        group = [each.result() for each in items]
-        return group, work(group)
+    def drive() -> None:
+        waiting: deque[list[Future[Item]]] = deque()
+        left, more = iter(reads), True
+        with ThreadPoolExecutor(readers, "reading") as reading:
+            try:
+                while True:
+                    while (more and not waiting) or not permits.empty():
+                        if not permits.get():
+                            return
+                        if group := [reading.submit(read) for read in islice(left, batch)]:
+                            waiting.append(group)
+                        more = bool(group)
+                    if not waiting:
+                        done.put(None)
+                        return
+                    items = [each.result() for each in waiting.popleft()]
+                    done.put((items, work(items)))
+                    del items
+            except BaseException as error:  # the caller raises it
+                done.put(error)
+            finally:
+                reading.shutdown(cancel_futures=True)
 
-    left = iter(reads)
+    thread = Thread(target=drive, name="working")
+    thread.start()
     try:
-        while group := [*islice(left, batch)]:
-            waiting.append(working.submit(step, [reading.submit(read) for read in group]))
-            if len(waiting) == limit:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        for _ in range(limit):
+            permits.put(True)
+        while (found := done.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+            permits.put(True)
     finally:
-        # The worker may wait for what is read, never the other way round.
-        reading.shutdown(wait=False, cancel_futures=True)
-        working.shutdown(cancel_futures=True)
-        reading.shutdown()
+        permits.put(False)
+        thread.join()
