@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cspdet.boxes import overlap as overlap_of
 from cspdet.cfg.dialect import ALEXEYAB
 from cspdet.layers.base import OneSource, Shape
 from cspdet.layers.yolo import Yolo
@@ -19,6 +18,7 @@ from cspdet.train.losses.assign import Grid, Pool, Truths, candidates, owners
 from cspdet.train.losses.base import Loss, Progress
 from cspdet.train.losses.boxes import overlap
 from cspdet.train.losses.simota import Matches, assign, gains, real_truths, simota_loss
+from tests.slow import overlap as overlap_of
 from tests.train.losses import slow_simota as slow
 
 NETWORK = Shape(3, 64, 96)
