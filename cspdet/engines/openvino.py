@@ -40,13 +40,12 @@ def make(program: Program) -> OpenvinoEngine:
 class OpenvinoEngine:
     """Runs a program with OpenVINO on the CPU. A model is compiled for each size of batch, when it is first seen."""
 
-    def __init__(self, program: Program, *, cache: str = "") -> None:
+    def __init__(self, program: Program) -> None:
         import openvino
 
         self.program = flattened(simplified(program))
         self._core = openvino.Core()
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        self._settings = settings | ({"CACHE_DIR": cache} if cache else {})
+        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled: dict[int, Any] = {}
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:

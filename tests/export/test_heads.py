@@ -16,6 +16,8 @@ from cspdet.layers.head import Head
 from cspdet.program.builder import Builder, Value
 from cspdet.program.operations import Program
 
+# ncnn's engine takes no program of other operations than plain detectors have.
+COMPLETE = [name for name in ENGINES if name != "ncnn"]
 NETWORK = Shape(3, 96, 128)
 ANCHORS = (10.0, 14.0, 23.0, 27.0, 37.0, 58.0)
 YOLO: dict[str, Any] = {"classes": 3, "num": 4, "mask": (2, 0, 3), "anchors": ANCHORS}
@@ -41,7 +43,7 @@ def test_every_kind_of_head_has_a_case() -> None:
     assert {BY_NAME[name] for name, _, _ in CASES} == heads
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", COMPLETE)
 @pytest.mark.parametrize(("name", "options", "dialect"), CASES, ids=lambda each: getattr(each, "name", str(each)))
 def test_operations_compute_what_decode_computes(name: str, options: dict[str, Any], dialect: Dialect, engine: str) -> None:
     layer = BY_NAME[name](3, dialect, options)
