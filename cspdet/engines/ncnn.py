@@ -28,7 +28,7 @@ from cspdet.program.operations import (
     Program,
     Reshape,
 )
-from cspdet.program.rewrites import flattened, simplified
+from cspdet.program.rewrites import simplified
 
 # Of the file format.
 _MAGIC = 7767517
@@ -61,7 +61,7 @@ class NcnnEngine:
     def __init__(self, program: Program) -> None:
         import ncnn
 
-        self.program = flattened(simplified(program, [*_FUSED], merge=False))
+        self.program = simplified(program, [*_FUSED])
         writer = _Writer(self.program)
         self._matrix = ncnn.Mat
         self._outputs = writer.outputs

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Program
-from cspdet.program.rewrites import flattened, simplified
+from cspdet.program.rewrites import simplified
 
 
 def make(program: Program) -> OnnxruntimeEngine:
@@ -23,7 +23,7 @@ class OnnxruntimeEngine:
     def __init__(self, program: Program) -> None:
         import onnxruntime
 
-        program = flattened(simplified(program))
+        program = simplified(program)
         writer = OnnxWriter(program)
         outputs = {f"output_{place}": number for place, number in enumerate(program.outputs)}
         named = {name: (writer.name(number), program.dimensions(number)) for name, number in outputs.items()}

@@ -29,7 +29,7 @@ from cspdet.program.operations import (
     Transpose,
     Unpool,
 )
-from cspdet.program.rewrites import flattened, simplified
+from cspdet.program.rewrites import simplified
 
 
 def make(program: Program) -> OpenvinoEngine:
@@ -43,7 +43,7 @@ class OpenvinoEngine:
     def __init__(self, program: Program) -> None:
         import openvino
 
-        self.program = flattened(simplified(program))
+        self.program = simplified(program)
         self._core = openvino.Core()
         self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled: dict[int, Any] = {}

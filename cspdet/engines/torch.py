@@ -39,7 +39,7 @@ from cspdet.program.operations import (
     Transpose,
     Unpool,
 )
-from cspdet.program.rewrites import flattened, simplified, with_activations, with_sums
+from cspdet.program.rewrites import simplified, with_activations, with_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ class TorchEngine:
         import torch
 
         self.device = torch.device(device)
-        self.program = flattened(with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function)))
+        self.program = with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function))
         with torch.inference_mode():
             self._steps = _compiled(self.program, self.device)
 

@@ -13,7 +13,7 @@ from cspdet.layers.head import Head
 from cspdet.lowering import lower
 from cspdet.program.builder import Builder, Value
 from cspdet.program.operations import Constant, Floats, Join, Operation, Pad, Part, Product, Program, Reshape, Transpose, Unpool
-from cspdet.program.rewrites import flattened, simplified
+from cspdet.program.rewrites import simplified
 
 OUTPUTS = {
     "raw": "what the heads read, as Darknet's layers put it out",
@@ -76,7 +76,7 @@ def raw_program(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
         ExportError: a layer has no operations.
     """
     try:
-        return flattened(simplified(lower(graph, arrays)))
+        return simplified(lower(graph, arrays))
     except NotLoweredError as error:
         raise ExportError(f"{error.message}: it cannot be exported", "export a network without such layers") from None
 

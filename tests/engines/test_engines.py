@@ -26,8 +26,8 @@ from cspdet.layers.recurrent import Recurrent
 from cspdet.lowering import lower
 from cspdet.network import Network
 from cspdet.program.builder import Builder, Value
-from cspdet.program.operations import Activate, Convolve, Part, Program
-from cspdet.program.rewrites import flattened, merged, pruned, simplified, with_activations, with_sums
+from cspdet.program.operations import Activate, Convolve, Program
+from cspdet.program.rewrites import flattened, pruned, simplified, with_activations, with_sums
 from cspdet.rules import load
 from tests.conftest import PJREDDIES, ROOT, SHIPPED, reference_files
 from tests.layers.examples import EXAMPLES, Example
@@ -195,7 +195,7 @@ def test_every_shipped_network_has_a_program(path: Path) -> None:
         return
     nodes = {node.index: node for node in graph.nodes}
     wanted = [nodes[index].output.dimensions for index in graph.outputs]
-    for each in (program, pruned(program), flattened(program), simplified(program, ("leaky", "mish"), merge=False)):
+    for each in (program, pruned(program), flattened(program), simplified(program, ("leaky", "mish"))):
         assert [each.dimensions(number) for number in each.outputs] == wanted
 
 
@@ -221,37 +221,8 @@ def test_trained_networks(name: str, weights: Path) -> None:
 # -- rewritings -------------------------------------------------------------------------------------------------------------
 
 
-def two_convolutions(**second: Any) -> Program:
-    """Two 1x1 convolutions of the input, each with an activation."""
-    build = Builder()
-    random = np.random.default_rng(0)
-    x = Value(-1, (4, 5, 6))
-    values = []
-    for how in ({}, second):
-        weight = random.standard_normal((3, 4, 1, 1), np.float32)
-        value = build.convolve(
-            x, weight, random.standard_normal(3, np.float32), **{k: v for k, v in how.items() if k != "activation"}
-        )
-        values.append(build.activate(how.get("activation", "leaky"), value))
-    return Program(x.dimensions, tuple(build.operations), tuple(value.number for value in values))
-
-
 def kinds(program: Program) -> list[str]:
     return [type(each).__name__ for each in program.operations]
-
-
-def test_parallel_convolutions_become_one() -> None:
-    program = simplified(two_convolutions(), ("leaky",))
-    assert kinds(program) == ["Convolve", "Part", "Part"]
-    x = np.random.default_rng(1).random((2, 4, 5, 6), np.float32)
-    plain, one = engine_of("openvino", two_convolutions()), engine_of("torch", program)
-    for a, b in zip(plain(x), one(x), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-@pytest.mark.parametrize("second", [{"activation": "relu"}, {"stride": (2, 2)}, {"border": (1, 1, 1, 1)}])
-def test_others_stay_apart(second: dict[str, Any]) -> None:
-    assert kinds(simplified(two_convolutions(**second), ("leaky", "relu"))) == ["Convolve", "Convolve"]
 
 
 def test_an_activation_stays_where_its_input_is_read_twice() -> None:
@@ -296,11 +267,17 @@ def test_dead_operations_go() -> None:
     assert [each.activation.function for each in program.operations if isinstance(each, Activate)] == ["tanh"]
 
 
-def test_merging_counts_layers() -> None:
-    """Each part belongs to the layer whose convolution it was."""
-    program = merged(simplified(two_convolutions(), ("leaky",), merge=False))
-    assert [type(each) for each in program.operations] == [Convolve, Part, Part]
-    assert sum(len(each.weight) for each in program.operations if isinstance(each, Convolve)) == 6
+def test_joins_of_joins_become_one() -> None:
+    build = Builder()
+    x = Value(-1, (2, 2, 2))
+    inner = build.join([build.activate("relu", x), build.activate("tanh", x)])
+    outer = build.join([x, inner])
+    program = Program(x.dimensions, tuple(build.operations), (outer.number,))
+    assert kinds(flattened(program)) == ["Activate", "Activate", "Join"]
+    image = np.linspace(-1, 1, 8, dtype=np.float32).reshape(1, 2, 2, 2)
+    for name in INSTALLED:
+        expected = np.concatenate([image, np.maximum(image, 0), np.tanh(image)], 1)
+        np.testing.assert_allclose(engine_of(name, program)(image)[0], expected, atol=1e-5)
 
 
 def test_sums_are_taken_into_convolutions() -> None:
