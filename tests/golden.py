@@ -12,7 +12,7 @@ from tests.conftest import REFERENCE, reference_files
 
 LAYERS = REFERENCE / "golden" / "layers"
 # Networks up to this many parameters are quick enough to run every time.
-QUICK = 30_000_000
+QUICK = 20_000_000
 # One of each family whose members are all larger.
 FAMILIES = (
     "AlexeyAB__darknet__yolov7",

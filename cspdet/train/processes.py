@@ -66,6 +66,8 @@ def joined(device: str) -> Iterator[Team]:
     group.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Team(group.get_rank(), group.get_world_size(), local)
+        # One that leaves while another still writes its files has been seen to be aborted by its connection's threads.
+        group.barrier()
     except RuntimeError as error:
         if not re.search(r"[Cc]onnection|peer|[Tt]imed out|Broken pipe|gloo|NCCL", str(error)):
             raise
