@@ -61,8 +61,9 @@ class NcnnEngine:
     def __init__(self, program: Program) -> None:
         import ncnn
 
-        self.program = simplified(program, [*_FUSED])
-        writer = _Writer(self.program)
+        program = simplified(program, [*_FUSED])
+        writer = _Writer(program)
+        self._shapes = [program.dimensions(number) for number in program.outputs]
         self._matrix = ncnn.Mat
         self._outputs = writer.outputs
         # The network reads the weights where they lie.
@@ -85,8 +86,8 @@ class NcnnEngine:
         extractor = self._net.create_extractor()
         # The copy has its channels where the kernels expect them: they read beyond those of an array of another size.
         extractor.input("images", self._matrix(np.ascontiguousarray(image)).clone())
-        shapes = [self.program.dimensions(number) for number in self.program.outputs]
-        return [np.array(extractor.extract(name)[1]).reshape(shape) for name, shape in zip(self._outputs, shapes, strict=True)]
+        found = [np.array(extractor.extract(name)[1]) for name in self._outputs]
+        return [each.reshape(shape) for each, shape in zip(found, self._shapes, strict=True)]
 
 
 class _Writer:

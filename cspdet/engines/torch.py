@@ -1,57 +1,20 @@
-"""PyTorch, with batch normalisation folded, activations fused into convolutions, and memory used again.
-
-On CPUs the convolutions are oneDNN's, which PyTorch has behind names of its own: with the weights packed once, in the order
-that the kernels read them in, and the activation computed while the numbers are still in registers. Before they are used,
-their result is compared with that of the ordinary convolution; where it differs, or the names are not there, the ordinary one
-is used.
-"""
+"""PyTorch, with batch normalisation folded, activations fused into convolutions, and memory used again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cspdet.program.operations import (
-    LINEAR,
-    Activate,
-    Activation,
-    Combine,
-    Constant,
-    Convolve,
-    Deconvolve,
-    Enlarge,
-    Function,
-    Join,
-    Operation,
-    Pad,
-    Part,
-    Pool,
-    Product,
-    Program,
-    Reduce,
-    Reshape,
-    Softmax,
-    Transpose,
-    Unpool,
-)
+from cspdet.engines.kernels import Run, runner
+from cspdet.program.operations import Activate, Combine, Constant, Function, Part, Program, Reshape, Transpose
 from cspdet.program.rewrites import simplified, with_activations, with_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Run = Callable[..., "Tensor"]
-
-# What oneDNN can compute while it stores a convolution, under PyTorch's names.
-_FUSED = {"linear": "none", "relu": "relu", "leaky": "leaky_relu", "logistic": "sigmoid", "tanh": "tanh", "swish": "swish"}
-# Numbers that mish works on at a time: in float32, half a megabyte, which stays in the second-level cache.
-_CHUNK = 2**17
-# Floating point operations and pixels, up to which a matrix product is faster than a convolution of single pixels.
-_SMALL_PRODUCT = (40e6, 2048)
 
 
 def make(program: Program, device: str = "cpu") -> TorchEngine:
@@ -60,12 +23,13 @@ def make(program: Program, device: str = "cpu") -> TorchEngine:
 
 
 class _Step(NamedTuple):
-    """What to run, on which values, under which number to keep the result, and which values nobody reads after it."""
+    """What to run, on which values, under which number to keep the result, which values nobody reads after it; its layer."""
 
     run: Run
     inputs: tuple[int, ...]
     number: int
     spent: tuple[int, ...]
+    layer: int
 
 
 class TorchEngine:
@@ -75,21 +39,20 @@ class TorchEngine:
         import torch
 
         self.device = torch.device(device)
-        self.program = with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function))
+        program = with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function))
+        self._outputs = program.outputs
         with torch.inference_mode():
-            self._steps = _compiled(self.program, self.device)
+            self._steps = _compiled(program, self.device)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each output, float32."""
         import torch
 
         with torch.inference_mode():
-            values: dict[int, Tensor] = {-1: self._input(images)}
-            for run, inputs, number, spent in self._steps:
-                values[number] = run(*[values[source] for source in inputs])
-                for each in spent:
-                    del values[each]
-            found = [values[number].contiguous().cpu().numpy() for number in self.program.outputs]
+            values = {-1: self._input(images)}
+            for _ in self._computed(values):
+                pass
+            found = [values[number].contiguous().cpu().numpy() for number in self._outputs]
         # An output that is a constant has no batch.
         return [np.broadcast_to(each, (len(images), *each.shape[1:])) if len(each) < len(images) else each for each in found]
 
@@ -98,13 +61,19 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            values: dict[int, Tensor] = {-1: self._input(images)}
-            for run, inputs, number, spent in self._steps:
+            values = {-1: self._input(images)}
+            begin = time.perf_counter()
+            for layer in self._computed(values):
+                yield layer, time.perf_counter() - begin
                 begin = time.perf_counter()
-                values[number] = run(*[values[source] for source in inputs])
-                yield self.program.operations[number].layer, time.perf_counter() - begin
-                for each in spent:
-                    del values[each]
+
+    def _computed(self, values: dict[int, Tensor]) -> Iterator[int]:
+        """Compute all values that the outputs need, those that are not read again taken out; the layer of each step."""
+        for run, inputs, number, spent, layer in self._steps:
+            values[number] = run(*[values[source] for source in inputs])
+            for each in spent:
+                del values[each]
+            yield layer
 
     def _input(self, images: NDArray[np.float32]) -> Tensor:
         import torch
@@ -115,357 +84,40 @@ class TorchEngine:
 
 def _compiled(program: Program, device: Any) -> list[_Step]:
     """The steps of a program."""
-    roots, last = _memory(program)
     readers = program.readers()
+    written = _written_over(program)
     steps = []
-    kept = {roots[number] for number in program.outputs}
     for number, operation in enumerate(program.operations):
         spent = tuple(
             source
             for source in {*operation.inputs}
             if source >= 0 and source not in program.outputs and readers[source][-1] == number
         )
-        # The first input's memory may be written to if nobody looks at it, under any name, from here on.
-        first = operation.inputs[0] if operation.inputs else -1
-        free = first >= 0 and roots[first] >= 0 and last[roots[first]] == number and roots[first] not in kept
-        if free and isinstance(program.operations[roots[first]], Constant):
-            free = False
-        steps.append(_Step(_runner(operation, program, device, overwrite=free), operation.inputs, number, spent))
+        run = runner(operation, program, device, overwrite=number in written)
+        steps.append(_Step(run, operation.inputs, number, spent, operation.layer))
     return steps
 
 
-def _memory(program: Program) -> tuple[dict[int, int], dict[int, int]]:
-    """For each value, the one whose memory it may lie in; and for each of those, the last operation that reads it."""
-    roots, last = {-1: -1}, {-1: len(program.operations)}
+def _written_over(program: Program) -> set[int]:
+    """The operations whose result may lie where their first input lay: nobody reads that, under any name, from there on.
+
+    Their other inputs may be another part of the same memory, which would change while it is read.
+    """
+    readers = program.readers()
+    last = [len(program.operations) if each in program.outputs else max(by, default=-1) for each, by in enumerate(readers)]
+    # For each value, the one whose memory it lies in; and all that lie there.
+    roots, names = {-1: -1}, {-1: [-1]}
+    found = set()
     for number, operation in enumerate(program.operations):
-        shares = isinstance(operation, Part | Reshape | Transpose | Activate | Combine)
-        for source in operation.inputs:
-            last[roots[source]] = number
-        roots[number] = roots[operation.inputs[0]] if shares else number
-        last.setdefault(roots[number], number)
-    return roots, last
-
-
-def _runner(operation: Operation, program: Program, device: Any, *, overwrite: bool) -> Run:
-    """What computes an operation."""
-    import torch
-    from torch.nn import functional
-
-    def tensor(array: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-    match operation:
-        case Constant(value=value):
-            constant = tensor(value)[None]
-            return lambda: constant
-        case Convolve():
-            return _convolution(operation, program, device)
-        case Deconvolve(stride=stride, cut=cut, extra=extra, groups=groups):
-            weight, bias = tensor(operation.weight), tensor(operation.bias)
-            return lambda x: functional.conv_transpose2d(x.contiguous(), weight, bias, stride, cut, extra, groups)
-        case Pool():
-            return _pooling(operation, program, device)
-        case Activate(activation=activation):
-            return _activation(activation, overwrite=overwrite)
-        case Combine(kind=kind):
-            return _combination(kind, overwrite=overwrite and program.dimensions(operation.inputs[0]) == operation.dimensions)
-        case Join(axis=axis):
-            return lambda *values: torch.cat(_spread(values), axis + 1)
-        case Part(axis=axis, start=start, stop=stop, step=step):
-            where = (slice(None),) * (axis + 1) + (slice(start, stop, step),)
-            return lambda x: x[where]
-        case Pad(before=before, behind=behind, value=value):
-            around = [each for pair in zip(reversed(before), reversed(behind), strict=True) for each in pair]
-            return lambda x: functional.pad(x, around, value=value)
-        case Enlarge(factor=factor, mode="nearest"):
-            return lambda x: functional.interpolate(x, scale_factor=float(factor), mode="nearest")
-        case Enlarge(factor=factor):
-            return lambda x: functional.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
-        case Reshape(dimensions=dimensions):
-            return lambda x: x.reshape(len(x), *dimensions)
-        case Transpose(order=order):
-            moved = (0, *(axis + 1 for axis in order))
-            return lambda x: x.permute(moved)
-        case Reduce(kind=kind, axes=axes):
-            over = tuple(axis + 1 for axis in axes)
-            name = {"mean": "mean", "sum": "sum", "maximum": "amax"}[kind]
-            return lambda x: getattr(x, name)(over, keepdim=True)
-        case Softmax(axis=axis):
-            return lambda x: x.softmax(axis + 1)
-        case Product(weight=array, bias=offset):
-            return _product(tensor(array), None if offset is None else tensor(offset))
-        case Unpool(size=size, stride=stride, border=border):
-            return lambda x, before: _unpooled(x, before, size, stride, border)
-    raise AssertionError(f"no such operation: {operation}")
-
-
-def _spread(values: Sequence[Tensor]) -> list[Tensor]:
-    """Constants get the batch of the others."""
-    batch = max(len(value) for value in values)
-    return [value if len(value) == batch else value.expand(batch, *value.shape[1:]) for value in values]
-
-
-# -- convolutions -----------------------------------------------------------------------------------------------------------
-
-
-def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
-    import torch
-    from torch.nn import functional
-
-    if device.type == "cpu" and _is_small_product(operation):
-        return _pixel_convolution(operation)
-
-    top, left, bottom, right = operation.border
-    around = None if (top, left) == (bottom, right) else (left, right, top, bottom)
-    padding = (0, 0) if around else (top, left)
-    stride, groups, activation = operation.stride, operation.groups, operation.activation
-    dilation = (operation.dilation, operation.dilation)
-    weight = torch.from_numpy(np.array(operation.weight, np.float32)).to(device)
-    bias = torch.from_numpy(np.array(operation.bias, np.float32)).to(device)
-    fused = activation.function in _FUSED
-    summed = len(operation.inputs) > 1
-    # PyTorch 2.13 reads the wrong memory of maps of one channel in channels-last order (`layers.functional.plain`).
-    packed = device.type == "cpu" and _onednn_is_right() and weight.shape[1] * groups > 1
-    if packed:
-        name, scalars = _FUSED[activation.function] if fused else "none", _scalars(activation)
-        weight = torch.ops.mkldnn._reorder_convolution_weight(
-            weight.contiguous(memory_format=torch.channels_last),
-            padding,
-            stride,
-            dilation,
-            groups,
-            (1, *program.dimensions(operation.inputs[0])),
-        )
-        pointwise = torch.ops.mkldnn._convolution_pointwise.default
-        binary = torch.ops.mkldnn._convolution_pointwise.binary
-
-        def run(x: Tensor) -> Tensor:
-            found: Tensor = pointwise(x, weight, bias, padding, stride, dilation, groups, name, scalars, "")
-            return found
-
-        def run_sum(x: Tensor, other: Tensor) -> Tensor:
-            geometry = (padding, stride, dilation, groups)
-            found: Tensor = binary(x, other, weight, bias, *geometry, "add", 1.0, "relu" if name == "relu" else None, [], "")
-            return found
-    else:
-        weight = weight.contiguous(memory_format=torch.channels_last)
-
-        def run(x: Tensor) -> Tensor:
-            x = x.squeeze(1).unsqueeze(1) if x.shape[1] == 1 else x
-            found: Tensor = functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
-            return found
-
-        def run_sum(x: Tensor, other: Tensor) -> Tensor:
-            return run(x).add_(other)
-
-    fused = fused and not (summed and activation.function != "relu")  # of sums, oneDNN takes ReLU only
-    after = None if (packed and fused) or activation == LINEAR else _activation(activation, overwrite=True)
-    return _around(run_sum if summed else run, around, after)
-
-
-def _is_small_product(operation: Convolve) -> bool:
-    """Whether a convolution of single pixels is so small that a matrix product is done before oneDNN's has begun.
-
-    That takes some 25 microseconds before it computes anything. Of many pixels with few channels, the product is slower.
-    """
-    pixels = operation.weight.shape[2:] == (1, 1) and operation.stride == (1, 1) and not any(operation.border)
-    _, height, width = operation.dimensions
-    size = height * width
-    small = 2 * operation.weight.size * size <= _SMALL_PRODUCT[0] and size <= _SMALL_PRODUCT[1]
-    return pixels and operation.groups == 1 and small
-
-
-def _pixel_convolution(operation: Convolve) -> Run:
-    """A convolution of single pixels as a product of the pixels' channels and the weights."""
-    import torch
-
-    filters, channels = operation.weight.shape[:2]
-    weight = torch.from_numpy(np.ascontiguousarray(operation.weight.reshape(filters, channels).T))
-    bias = torch.from_numpy(np.array(operation.bias, np.float32))
-    linear = operation.activation == LINEAR
-    after = _activation(operation.activation, overwrite=True)
-
-    def run(x: Tensor, *others: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        rows = torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, channels), weight)
-        found = rows.view(batch, height, width, filters).permute(0, 3, 1, 2)
-        for other in others:
-            found.add_(other)
-        return found if linear else after(found)
-
-    return run
-
-
-def _around(run: Run, around: Sequence[int] | None, after: Run | None) -> Run:
-    """What pads the first input before it, and applies a function after it."""
-    from torch.nn import functional
-
-    if around is None:
-        return run if after is None else lambda *inputs: after(run(*inputs))
-
-    def padded(x: Tensor, *others: Tensor) -> Tensor:
-        found = run(functional.pad(x, [*around]), *others)
-        return found if after is None else after(found)
-
-    return padded
-
-
-def _scalars(activation: Activation) -> list[float]:
-    return [activation.low] if activation.function == "leaky" else []
-
-
-@cache
-def _onednn_is_right() -> bool:
-    """Whether oneDNN's convolution is there under the names used here, and computes what the ordinary one does."""
-    import torch
-    from torch.nn import functional
-
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, 8, 9, 9, generator=generator).contiguous(memory_format=torch.channels_last)
-    weight, bias = torch.randn(16, 8, 3, 3, generator=generator), torch.randn(16, generator=generator)
-    geometry: Any = ((1, 1), (2, 2), (1, 1), 1)
-    try:
-        packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, (1, 8, 9, 9))
-        found = torch.ops.mkldnn._convolution_pointwise.default(x, packed, bias, *geometry, "leaky_relu", [0.1], "")
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return torch.allclose(found, functional.leaky_relu(functional.conv2d(x, weight, bias, 2, 1), 0.1), atol=1e-4)
-
-
-# -- activations ------------------------------------------------------------------------------------------------------------
-
-
-def _activation(activation: Activation, *, overwrite: bool) -> Run:
-    import torch
-    from torch.nn import functional
-
-    name, low, high = activation
-    if name == "linear":
-        return lambda x: x
-    if name == "mish":
-        return mish_ if overwrite else lambda x: mish_(x.clone())
-    # PyTorch's kernels take up to ten times as long for maps in channels-last order, unless they are given as rows.
-    rows: dict[str, tuple[Callable[[Tensor], Any], Run]] = {
-        "logistic": (torch.sigmoid_, torch.sigmoid),
-        "leaky": (lambda x: functional.leaky_relu_(x, low), lambda x: functional.leaky_relu(x, low)),
-        "swish": (lambda x: functional.silu(x, inplace=True), functional.silu),
-        "relu": (torch.relu_, torch.relu),
-        "tanh": (torch.tanh_, torch.tanh),
-        "elu": (functional.elu_, functional.elu),
-        "selu": (functional.selu_, functional.selu),
-        "exp": (torch.exp_, torch.exp),
-        "floor": (torch.floor_, torch.floor),
-        "sqrt": (torch.sqrt_, torch.sqrt),
-        "clip": (lambda x: x.clamp_(low, high), lambda x: x.clamp(low, high)),
-    }
-    if name == "sign":
-        return lambda x: torch.where(x > 0, 1.0, -1.0)
-    inside, outside = rows[name]
-    if not overwrite:
-        return outside
-
-    def run(x: Tensor) -> Tensor:
-        inside(_row(x))
-        return x
-
-    return run
-
-
-def _row(x: Tensor) -> Tensor:
-    """The numbers of a tensor as they lie in memory, if they lie without gaps."""
-    import torch
-
-    if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
-        return x.as_strided((x.numel(),), (1,))
-    return x
-
-
-def mish_(x: Tensor) -> Tensor:
-    """The function x tanh(log(1 + e^x)), in its place: with u = 1 + e^x it is x - 2x / (u² + 1).
-
-    PyTorch's own kernel computes a logarithm and a tangent number by number, and takes four times as long. Where e^x is
-    infinite, so is u², and x remains. Working through a buffer keeps the four passes in the cache.
-    """
-    import torch
-
-    row = _row(x)
-    if row.dim() > 1:
-        return x.copy_(mish_(x.contiguous()))
-    buffer = torch.empty(min(_CHUNK, len(row)), dtype=x.dtype, device=x.device)
-    for part in torch.split(row, _CHUNK):
-        square = torch.exp(part, out=buffer[: len(part)])
-        square.add_(1).square_().add_(1)
-        part.addcdiv_(part, square, value=-2)
-    return x
-
-
-def _combination(kind: str, *, overwrite: bool) -> Run:
-    import torch
-
-    functions: dict[str, tuple[Run, Run]] = {
-        "add": (torch.Tensor.add_, torch.add),
-        "subtract": (torch.Tensor.sub_, torch.sub),
-        "multiply": (torch.Tensor.mul_, torch.mul),
-        "divide": (torch.Tensor.div_, torch.div),
-        "power": (torch.Tensor.pow_, torch.pow),
-    }
-    inside, outside = functions[kind]
-    if not overwrite:
-        return outside
-    # A constant's batch is 1, whatever that of the other is.
-    return lambda a, b: inside(a, b) if len(a) >= len(b) else outside(a, b)
-
-
-# -- the rest ---------------------------------------------------------------------------------------------------------------
-
-
-def _pooling(operation: Pool, program: Program, device: Any) -> Run:
-    import torch
-    from torch.nn import functional
-
-    size, stride = operation.size, operation.stride
-    top, left, bottom, right = operation.border
-    # PyTorch adds the same before and behind, at most half a window, and takes no memory for it; the rest is added first.
-    own = (min(top, bottom), min(left, right))
-    if own[0] > size[0] // 2 or own[1] > size[1] // 2:
-        own = (0, 0)
-    rest = [left - own[1], right - own[1], top - own[0], bottom - own[0]]
-    empty = float("-inf") if operation.kind == "maximum" else 0.0
-
-    def run(x: Tensor) -> Tensor:
-        x = functional.pad(x, rest, value=empty) if any(rest) else x
-        if operation.kind == "maximum":
-            return functional.max_pool2d(x, size, stride, own)
-        return functional.avg_pool2d(x, size, stride, own, divisor_override=1)
-
-    if operation.kind == "maximum":
-        return run
-    counts = run(torch.ones(1, 1, *program.dimensions(operation.inputs[0])[1:], device=device))
-    return lambda x: run(x).div_(counts)
-
-
-def _product(weight: Tensor, bias: Tensor | None) -> Run:
-    import torch
-
-    if bias is None:
-        return lambda x: x @ weight
-    if weight.dim() == 2:
-        return lambda x: torch.addmm(bias, x, weight) if x.dim() == 2 else x @ weight + bias
-    return lambda x: x @ weight + bias
-
-
-def _unpooled(
-    x: Tensor, before: Tensor, size: tuple[int, int], stride: tuple[int, int], border: tuple[int, int, int, int]
-) -> Tensor:
-    from torch.nn import functional
-
-    top, left, bottom, right = border
-    height, width = before.shape[2:]
-    padded = functional.pad(before, (left, right, top, bottom), value=float("-inf")).contiguous()
-    places = functional.max_pool2d(padded, size, stride, return_indices=True)[1]
-    row = (places // padded.shape[3] - top).clamp(0, height - 1)
-    column = (places % padded.shape[3] - left).clamp(0, width - 1)
-    spread = x.new_zeros(before.shape).flatten(2)
-    return spread.scatter_add(2, (row * width + column).flatten(2), x.flatten(2)).view(before.shape)
+        first, *others = operation.inputs or (-1,)
+        root = roots[first]
+        shares = isinstance(operation, Part | Reshape | Transpose)
+        if isinstance(operation, Activate | Combine) and root >= 0 and not isinstance(program.operations[root], Constant):
+            unread = all(last[name] <= number for name in names[root])
+            apart = all(other == first or roots[other] != root for other in others)
+            shares = unread and apart and program.dimensions(first) == operation.dimensions
+            if shares:
+                found.add(number)
+        roots[number] = root if shares else number
+        names.setdefault(roots[number], []).append(number)
+    return found

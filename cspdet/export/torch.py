@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspdet.engines.kernels import runner
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
 from cspdet.export.notes import KEYS, PREFIX
-from cspdet.program.operations import (
-    Activate,
-    Combine,
-    Constant,
-    Join,
-    Operation,
-    Pad,
-    Part,
-    Reduce,
-    Reshape,
-    Softmax,
-    Transpose,
-)
+from cspdet.program.operations import Constant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +49,7 @@ def _module(model: Model) -> Any:
     network = Network(model.graph, empty=True)
     network.load_arrays(model.arrays)
     decoding = model.program.operations[model.plain :]
+    runs = [runner(operation, model.program, torch.device("cpu")) for operation in decoding]
 
     class Decoded(torch.nn.Module):
         def __init__(self) -> None:
@@ -75,47 +65,11 @@ def _module(model: Model) -> Any:
                 if isinstance(operation, Constant):
                     value = getattr(self, f"constant_{place}")
                 else:
-                    value = _computed(operation, [values[source] for source in operation.inputs])
+                    value = runs[place](*[values[source] for source in operation.inputs])
                 values[model.plain + place] = value
             return tuple(values[number] for number in model.program.outputs)
 
     return Decoded().eval()
-
-
-def _computed(operation: Operation, inputs: Sequence[Tensor]) -> Tensor:
-    """An operation of a decoding."""
-    import torch
-    from torch.nn import functional
-
-    x = inputs[0]
-    match operation:
-        case Activate(activation=activation):
-            functions: dict[str, Callable[[Tensor], Tensor]] = {
-                "logistic": torch.sigmoid,
-                "exp": torch.exp,
-                "sign": lambda x: torch.where(x > 0, 1.0, -1.0),
-            }
-            return functions[str(activation.function)](x)
-        case Combine(kind="add"):
-            return x + inputs[1]
-        case Combine(kind="multiply"):
-            return x * inputs[1]
-        case Join(axis=axis):
-            return torch.cat([*inputs], axis + 1)
-        case Part(axis=axis, start=start, stop=stop, step=step):
-            return x[(slice(None),) * (axis + 1) + (slice(start, stop, step),)]
-        case Pad(before=before, behind=behind, value=value):
-            around = [each for pair in zip(reversed(before), reversed(behind), strict=True) for each in pair]
-            return functional.pad(x, around, value=value)
-        case Reshape(dimensions=dimensions):
-            return x.reshape(x.shape[0], *dimensions)
-        case Transpose(order=order):
-            return x.permute(0, *(axis + 1 for axis in order))
-        case Reduce(kind="mean", axes=axes):
-            return x.mean([axis + 1 for axis in axes], keepdim=True)
-        case Softmax(axis=axis):
-            return x.softmax(axis + 1)
-    raise AssertionError(f"no operation of a decoding: {operation}")
 
 
 def open_file(path: Path) -> tuple[dict[str, str], Run]:

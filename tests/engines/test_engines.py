@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cspdet
 from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
@@ -26,7 +28,7 @@ from cspdet.layers.recurrent import Recurrent
 from cspdet.lowering import lower
 from cspdet.network import Network
 from cspdet.program.builder import Builder, Value
-from cspdet.program.operations import Activate, Convolve, Program
+from cspdet.program.operations import Activate, Activation, Convolve, Program
 from cspdet.program.rewrites import flattened, pruned, simplified, with_activations, with_sums
 from cspdet.rules import load
 from tests.conftest import PJREDDIES, ROOT, SHIPPED, reference_files
@@ -256,6 +258,50 @@ def test_what_is_read_again_is_not_written_over() -> None:
         found, same = engine_of(name, program)(image)
         np.testing.assert_allclose(found, expected, atol=1e-5)
         np.testing.assert_array_equal(same, image)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_memory_is_used_again_only_where_nobody_reads_it(seed: int) -> None:
+    """Random programs of parts, other shapes, sums and functions, beside the same on arrays that are never written to."""
+    random = np.random.default_rng(seed)
+    build = Builder()
+    image = np.arange(160, dtype=np.float32).reshape(1, 40, 2, 2) - 70
+    eye = np.eye(40, dtype=np.float32).reshape(40, 40, 1, 1)
+    values = [build.convolve(Value(-1, (40, 2, 2)), eye, np.zeros(40, np.float32))]
+    arrays = [image[0]]
+    for _ in range(random.integers(1, 9)):
+        at = random.integers(max(0, len(values) - 3), len(values))
+        value, array = values[at], arrays[at]
+        alike = random.choice([each for each, other in enumerate(arrays) if other.shape == array.shape])
+        match random.choice(["part", "part", "reshape", "transpose", "activate", "combine", "combine", "join"]):
+            case "part":
+                length = max(1, len(array) - 3)
+                start = random.integers(0, len(array) - length + 1)
+                values.append(build.part(value, start, start + length))
+                arrays.append(array[start : start + length])
+            case "reshape":
+                other = (array.shape[1], array.shape[0], array.shape[2])
+                values.append(build.reshape(value, *other))
+                arrays.append(array.reshape(other))
+            case "transpose":
+                values.append(build.transpose(value, 0, 2, 1))
+                arrays.append(array.transpose(0, 2, 1))
+            case "activate":
+                values.append(build.function(value, Activation("clip", -4, 9)))
+                arrays.append(array.clip(-4, 9))
+            case "join":
+                values.append(build.join([value, values[alike]]))
+                arrays.append(np.concatenate([array, arrays[alike]]))
+            case "combine":
+                values.append(build.combine("subtract", value, values[alike]))
+                arrays.append(array - arrays[alike])
+    # The last value, and sometimes others. Memory that an output lies in is never written to: so these are copies.
+    wanted = {len(values) - 1, *random.integers(0, len(values), random.integers(0, 3))}
+    outputs = tuple(build.join([values[each]] * 2).number for each in wanted)
+    program = Program((40, 2, 2), tuple(build.operations), outputs)
+    for found, each in zip(engine_of("torch", program)(image), wanted, strict=True):
+        np.testing.assert_array_equal(found[0], np.concatenate([arrays[each]] * 2))
 
 
 def test_dead_operations_go() -> None:

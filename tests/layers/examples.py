@@ -123,6 +123,7 @@ EXAMPLES = (
     Example("batchnorm", {}, (IMAGE,)),
     Example("batchnorm", {}, (IMAGE,), PJREDDIE),
     Example("normalization", {"size": 4, "alpha": 0.1}, (IMAGE,)),
+    Example("normalization", {"size": 2, "alpha": 0.1}, (IMAGE,)),
     Example("l2norm", {}, (IMAGE,), PJREDDIE),
     Example("dropout", {"probability": 0.5}, (IMAGE,)),
     Example("blank", {}, (IMAGE,), HANK_AI),
