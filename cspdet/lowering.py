@@ -25,8 +25,7 @@ def lower(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
     for node in graph.needed(graph.outputs):
         build.layer = node.index
         home = node.index if node.shares is None else node.shares
-        prefix = f"layers.{home}."
-        own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        own = {name: arrays[f"layers.{home}.{name}"] for name in graph.nodes[home].arrays}
         value = node.layer.lower(build, own, *(values[source] for source in node.sources))
         if value is None:
             where = f"{graph.source.path}:{node.section.name_span.line}"

@@ -41,22 +41,24 @@ class OpenvinoEngine:
     """Runs a program with OpenVINO on the CPU. A model is compiled for each size of batch, when it is first seen."""
 
     def __init__(self, program: Program) -> None:
-        import openvino
-
         self.program = simplified(program)
-        self._core = openvino.Core()
-        self._settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled: dict[int, Any] = {}
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each output, float32."""
         batch = len(images)
         if batch not in self._compiled:
-            model = model_of(self.program, batch)
-            self._compiled[batch] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+            self._compiled[batch] = compiled(model_of(self.program, batch)).create_infer_request()
         request = self._compiled[batch]
         request.infer([np.ascontiguousarray(images)])
         return [request.get_output_tensor(place).data.copy() for place in range(len(self.program.outputs))]
+
+
+def compiled(model: Any) -> Any:
+    """A model ready to run on the CPU, in float32 all of its cores for each image."""
+    import openvino
+
+    return openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
 
 
 def model_of(program: Program, batch: int = 1) -> Any:

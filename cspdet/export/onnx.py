@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cspdet.engines.onnxruntime import open_session
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
 from cspdet.formats.onnx import OnnxWriter
@@ -90,12 +91,8 @@ def open_file(path: Path) -> tuple[Mapping[str, str], Run]:
 
 
 def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return open_session(path.read_bytes())
     except Exception as error:  # its exceptions have no base of their own
         reason = " ".join(str(error).rpartition("] : ")[2].split())[:120]
         raise ExportError(f"`{path}` is no ONNX file that can be run: {reason}", "is it complete?") from None

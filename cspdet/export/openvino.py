@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspdet.engines.openvino import model_of
+from cspdet.engines.openvino import compiled, model_of
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
 
@@ -47,14 +47,11 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
 
 
 def _runner(made: Any) -> Run:
-    import openvino
-
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(made, "CPU", settings)
+    ready = compiled(made)
     names = [output.get_any_name() for output in made.outputs]
 
     def run(images: Floats) -> dict[str, Floats]:
-        found = compiled([np.ascontiguousarray(images)])
+        found = ready([np.ascontiguousarray(images)])
         return {name: np.array(found[place]) for place, name in enumerate(names)}
 
     return run
