@@ -51,8 +51,8 @@ _CHUNK = 2**17
 _SMALL_PRODUCT = (40e6, 2048)
 
 
-def runner(operation: Operation, program: Program, device: Any, *, overwrite: bool = False) -> Run:
-    """What computes an operation; with `overwrite`, its result may lie where its first input did."""
+def runner(operation: Operation, program: Program, device: Any) -> Run:
+    """What computes an operation."""
     import torch
     from torch.nn import functional
 
@@ -71,9 +71,10 @@ def runner(operation: Operation, program: Program, device: Any, *, overwrite: bo
         case Pool():
             return _pooling(operation, program, device)
         case Activate(activation=activation):
-            return _activation(activation, overwrite=overwrite)
+            return _activation(activation, overwrite=False)
         case Combine(kind=kind):
-            return _combination(kind, overwrite=overwrite)
+            combine: Run = getattr(torch, {"power": "pow"}.get(kind, kind))
+            return combine
         case Join(axis=axis):
             if any(source >= 0 and isinstance(program.operations[source], Constant) for source in operation.inputs):
                 return lambda *values: torch.cat(_spread(values), axis + 1)
@@ -306,23 +307,6 @@ def mish_(x: Tensor) -> Tensor:
         square.add_(1).square_().add_(1)
         part.addcdiv_(part, square, value=-2)
     return x
-
-
-def _combination(kind: str, *, overwrite: bool) -> Run:
-    import torch
-
-    functions: dict[str, tuple[Run, Run]] = {
-        "add": (torch.Tensor.add_, torch.add),
-        "subtract": (torch.Tensor.sub_, torch.sub),
-        "multiply": (torch.Tensor.mul_, torch.mul),
-        "divide": (torch.Tensor.div_, torch.div),
-        "power": (torch.Tensor.pow_, torch.pow),
-    }
-    inside, outside = functions[kind]
-    if not overwrite:
-        return outside
-    # A constant's batch is 1, whatever that of the other is.
-    return lambda a, b: inside(a, b) if a.shape[0] >= b.shape[0] else outside(a, b)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------------

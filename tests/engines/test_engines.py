@@ -440,3 +440,20 @@ def test_the_command(run: Callable[..., tuple[int, str, str]], tmp_path: Path, m
     code, _, err = run("detect", picture, "--engine", "x")
     assert code == 2
     assert err == f"error: there is no engine `x`\n  help: one of: auto, {', '.join(ENGINES)}\n"
+
+
+def test_compiled_networks_are_kept_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Builder()
+    x = build.convolve(Value(-1, (3, 8, 8)), np.ones((4, 3, 3, 3), np.float32), np.zeros(4, np.float32))
+    program = Program((3, 8, 8), tuple(build.operations), (x.number,))
+    image = np.ones((1, 3, 8, 8), np.float32)
+    (expected,) = engine_of("openvino", program)(image)
+    monkeypatch.setenv("CSPDET_OPENVINO_CACHE", str(tmp_path / "a" / "b"))
+    for _ in range(2):
+        (found,) = engine_of("openvino", program)(image)
+        np.testing.assert_array_equal(found, expected)
+        assert [each.suffix for each in (tmp_path / "a" / "b").iterdir()] == [".blob"]
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CSPDET_OPENVINO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(cspdet.UsageError, match="cannot write"):
+        engine_of("openvino", program)(image)
