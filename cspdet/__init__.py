@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cspdet.detections import Detection, Detections
-    from cspdet.detector import Detector, load
+    from cspdet.detector import Detector
     from cspdet.errors import (
         CfgError,
         CfgWarning,
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
         WeightsError,
         WeightsWarning,
     )
+    from cspdet.loading import load
     from cspdet.network import Network
 
 # Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
 _HOMES = {
-    "load": "detector",
+    "load": "loading",
     "Detector": "detector",
     "Network": "network",
     "Detections": "detections",

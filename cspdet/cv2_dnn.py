@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from cspdet.detector import load
 from cspdet.errors import ExportError, UsageError
 from cspdet.export.model import continued, lowered_heads, raw_program
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.graph import Graph
 from cspdet.layers.region import Region
 from cspdet.layers.yolo import Yolo
+from cspdet.loading import load
 from cspdet.program.builder import Value
 from cspdet.program.operations import Activation, Dimensions, Program
 

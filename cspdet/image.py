@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,30 @@ def read_image(path: str | Path, *, exact: bool = False) -> Pixels:
         ImageError: it is empty, cut or no image.
     """
     return decode_image(image_bytes(path), str(path), exact=exact)
+
+
+def as_pixels(image: Any, *, exact: bool = False) -> Pixels:
+    """A path, PIL image or array as an array in OpenCV's order; `exact` as for `read_image`.
+
+    Raises:
+        UsageError: it is something else.
+        ImageError: it cannot be decoded.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image, exact=exact)
+    if hasattr(image, "convert") and hasattr(image, "getbands"):
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)  # as files are
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
+    if not isinstance(image, np.ndarray):
+        raise UsageError(f"an image is a path, an array or a PIL image, not `{type(image).__name__}`")
+    if 0 in image.shape:
+        raise UsageError(f"the image is empty: {image.shape}", "does a crop lie outside its picture?")
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        message = f"an image array is (H, W) or (H, W, C) of uint8, not {image.shape} of {image.dtype}"
+        raise UsageError(message, "scale to 0 … 255 and convert: `.astype('uint8')`")
+    return image
 
 
 def image_bytes(path: str | Path) -> bytes:

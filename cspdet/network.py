@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cspdet.errors import UsageError
 from cspdet.graph import Graph, Node
 from cspdet.layers.base import Array, Layer
+from cspdet.text import brief
 
 
 class LayerModule(nn.Module):
@@ -168,3 +170,18 @@ def _initialise(value: Tensor, array: Array, generator: torch.Generator) -> None
 def as_array(value: Any) -> NDArray[np.float32]:
     """A parameter as a numpy array on the CPU, without a copy where it is there already."""
     return value.detach().to("cpu", torch.float32).numpy()  # type: ignore[no-any-return]
+
+
+def usable_device(name: str) -> torch.device:
+    """The `torch.device` of that name.
+
+    Raises:
+        UsageError: there is none, or it cannot be used.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, AttributeError, TypeError) as error:
+        reason = brief(" ".join(str(error).split(". ")[0].split()), 120).rstrip(".")
+        raise UsageError(f"the device `{name}` cannot be used: {reason[:1].lower()}{reason[1:]}", "use `cpu`") from None
+    return device

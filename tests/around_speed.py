@@ -22,13 +22,13 @@ from cspdet import boxes
 from cspdet.boxes import Candidates
 from cspdet.cfg.source import Source
 from cspdet.cli import main as cspdet
-from cspdet.detector import Stages
 from cspdet.image import decode_image
 from cspdet.layers.base import Shape
 from cspdet.layers.head import Head
 from cspdet.models import find
 from cspdet.preprocess import PROFILES, prepare, scaled
 from cspdet.rules import load
+from cspdet.stages import Stages
 from tests import slow
 
 SIDE = 416

@@ -22,7 +22,7 @@ def main() -> None:
 def _engine(wanted: dict[str, Any]) -> Any:
     import numpy as np
 
-    from cspdet.detector import load
+    from cspdet.loading import load
 
     how = {name: wanted[name] for name in ("width", "height", "device", "dialect", "settings")}
     detector = load(wanted["cfg"], wanted["weights"], engine=wanted["engine"], **how)

@@ -118,7 +118,7 @@ def _compare(arguments: Namespace, what: Subject, names: list[str]) -> int:
 def _layers(arguments: Namespace, what: Subject) -> int:
     """Print the time of each layer."""
     from cspdet.bench.layers import layer_table, layer_times
-    from cspdet.detector import load
+    from cspdet.loading import load
 
     detector = load(
         what.graph.source.path,

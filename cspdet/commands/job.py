@@ -23,9 +23,10 @@ from cspdet.text import brief, nearest, printable
 if TYPE_CHECKING:
     from cspdet.boxes import Floats
     from cspdet.detections import Detections
-    from cspdet.detector import Detector, Prepared
+    from cspdet.detector import Detector
     from cspdet.image import Pixels
     from cspdet.outputs import Result
+    from cspdet.stages import Prepared
 
 SWALLOWED = "`--classes` takes all words up to the next option: name files before it"
 

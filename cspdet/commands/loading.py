@@ -146,7 +146,7 @@ def load_detector(
         UsageError: it has no head, unless it needs none, or no weights of the whole network: what it would find means
             nothing.
     """
-    from cspdet.detector import load
+    from cspdet.loading import load
 
     device = arguments.device
     if arguments.gpu is not None and device == "cpu":

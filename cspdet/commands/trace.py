@@ -39,8 +39,8 @@ def run(arguments: Namespace) -> int:
     import numpy as np
     import torch
 
-    from cspdet.detector import load
     from cspdet.files import check_writable, overwrites, real_path, replacing
+    from cspdet.loading import load
     from cspdet.network import as_array
 
     if real_path(arguments.out) in map(real_path, (arguments.cfg, arguments.weights, *arguments.input)):

@@ -86,7 +86,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequence[Picture]) -> int:
-    from cspdet.detector import usable_device
+    from cspdet.network import usable_device
     from cspdet.train.processes import device_of, joined
     from cspdet.train.tasks import Classifying, Detecting, Task
     from cspdet.train.trainer import Settings, Trainer

@@ -17,9 +17,9 @@ from cspdet.bench.layers import layer_table, layer_times
 from cspdet.bench.measure import Figures, measure
 from cspdet.bench.report import table
 from cspdet.cfg.source import Source
-from cspdet.detector import load
 from cspdet.engines import ENGINES
 from cspdet.errors import CspdetError
+from cspdet.loading import load
 from cspdet.rules import load as load_graph
 from tests.conftest import ROOT
 

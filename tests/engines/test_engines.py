@@ -22,6 +22,7 @@ from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
 from cspdet.cfg.source import Source
 from cspdet.engines import ENGINES, NotLoweredError, by_speed, check_engine, make_engine
 from cspdet.graph import Graph
+from cspdet.image import read_image
 from cspdet.layers import BY_NAME
 from cspdet.layers.base import Shape
 from cspdet.layers.recurrent import Recurrent
@@ -376,6 +377,7 @@ def test_engines_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(cspdet.UsageError, match="runs on CPUs, not on `cuda`"):
         check_engine("openvino", "cuda")
     monkeypatch.setattr("cspdet.engines.find_spec", lambda _: None)
+    monkeypatch.setattr("cspdet.engines.lower", lambda *_: pytest.fail("this is known before"))
     with pytest.raises(cspdet.UsageError, match="needs the package `openvino`, which is not installed") as caught:
         cspdet.load("cspdet-nano", engine="openvino")
     assert caught.value.help.startswith("pip install openvino")
@@ -393,8 +395,9 @@ def test_a_layer_that_only_pytorch_runs(tmp_path: Path) -> None:
     with pytest.warns(
         cspdet.EngineWarning,
         match=r"only PyTorch runs layer 0, `\[crnn\]` in .*rnn.cfg:5; the network runs in PyTorch",
-    ):
+    ) as caught:
         detector = cspdet.load(path, tmp_path / "rnn.weights", names=["one"], engine="openvino")
+    assert [each.filename for each in caught] == [__file__]
     picture = np.zeros((32, 32, 3), np.uint8)
     one = cspdet.load(path, tmp_path / "rnn.weights", names=["one"])(picture, threshold=0)
     assert detector(picture, threshold=0).to_dicts() == one.to_dicts()
@@ -403,11 +406,16 @@ def test_a_layer_that_only_pytorch_runs(tmp_path: Path) -> None:
 def test_changing_the_module_changes_what_is_found() -> None:
     picture = ROOT / "docs" / "chelsea.jpg"
     detector = cspdet.load("cspdet-nano")
+    stages = detector.stages()
+    prepared = [stages.prepare(read_image(picture))]
     assert [each.name for each in detector(picture)] == ["cat"]
+    assert len(stages.found(prepared, stages.infer(prepared))[0]) == 1
     with torch.no_grad():
         for value in detector.network.parameters():
             value.zero_()
     assert len(detector(picture)) == 0
+    # Also in steps that were made before.
+    assert len(stages.found(prepared, stages.infer(prepared))[0]) == 0
 
 
 def test_one_engine_finds_what_the_other_finds() -> None:

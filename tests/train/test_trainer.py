@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from cspdet.data.pictures import read_list
-from cspdet.detector import load
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
+from cspdet.loading import load
 from cspdet.network import Network
 from cspdet.train.diagnose import TrainingError
 from cspdet.train.loader import batches
