@@ -18,6 +18,7 @@ PACKAGE = ROOT / "cspdet"
 # What stands further left is never allowed to import what stands further right.
 ORDER = [
     "paths",
+    "cores",
     "text",
     "errors",
     "boxes",

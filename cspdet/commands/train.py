@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.commands.loading import check_classes, positive
+from cspdet.cores import usable_cores
 from cspdet.errors import UsageError
 from cspdet.files import make_folder
 from cspdet.graph import Graph
@@ -182,7 +183,7 @@ def _check_labels(pictures: Sequence[Picture], data: Description) -> None:
 
 def _workers(asked: int | None) -> int:
     """Processes that prepare images for this one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if asked is None:
         return max(1, min(_MOST_WORKERS, cores // beside))

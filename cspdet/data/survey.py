@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspdet.cfg.diagnostic import Severity
+from cspdet.cores import usable_cores
 from cspdet.data.description import PARTS, Description, examine_description
 from cspdet.data.finding import Finding
 from cspdet.data.inspection import Look, look_at_all
@@ -99,7 +100,7 @@ class Survey:
         pictures: dict[str, Picture] = {}
         for place in (place for places in self.lists.values() for place in places):
             pictures.setdefault(place.path, place.picture)
-        workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+        workers = min(_MOST_WORKERS, usable_cores())
         self.looks = dict(zip(pictures, look_at_all([*pictures.values()], workers, begin(len(pictures))), strict=True))
 
     def images(self, part: str) -> Iterator[tuple[Place, Look, bool]]:

@@ -6,13 +6,13 @@ what plain detectors consist of is written here; of other networks, the layer is
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspdet.cores import usable_cores
 from cspdet.lowering import NotLoweredError
 from cspdet.program.operations import (
     Activate,
@@ -70,7 +70,7 @@ class NcnnEngine:
         self._weights = b"".join(writer.weights)
         self._net = ncnn.Net()
         options = self._net.opt
-        options.num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        options.num_threads = usable_cores()
         for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(options, name, False)
         if self._net.load_param_mem(writer.text()):

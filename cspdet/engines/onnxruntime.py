@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cspdet.cores import usable_cores
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Program
 from cspdet.program.rewrites import simplified
@@ -42,5 +42,5 @@ def open_session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = usable_cores()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
