@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from cspdet.data.pictures import Picture
 from cspdet.errors import UsageError, WeightsError
 from cspdet.files import replacing
+from cspdet.graph import Graph
+from cspdet.plain import plain_text
 
 # Raised when what a checkpoint holds changes.
 _FORM = 1
@@ -38,8 +43,18 @@ class Checkpoint(NamedTuple):
     averages: dict[str, Any]
     # What the log and the choice of the best weights go on from.
     progress: dict[str, Any]
-    # What must be the same for training to go on: the cfg's text, the images, the seed.
+    # What must be the same for training to go on, as `origin_of` gives it.
     origin: dict[str, str]
+
+
+def origin_of(graph: Graph, pictures: Iterable[Picture], seed: int) -> dict[str, str]:
+    """What must not change while training is interrupted: the cfg's text, the images, the seed."""
+    listed = "\n".join(picture.written for picture in pictures)
+    return {
+        "cfg": hashlib.sha256(plain_text(graph).encode()).hexdigest(),
+        "list of images": hashlib.sha256(listed.encode()).hexdigest(),
+        "seed": str(seed),
+    }
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

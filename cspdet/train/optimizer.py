@@ -114,3 +114,12 @@ def clip(network: Network) -> None:
             for name, value in module.named_parameters():
                 if name in node.arrays and node.arrays[name].role == "weights":
                     value.clamp_(-node.layer.clip, node.layer.clip)
+
+
+@torch.no_grad()
+def mend(network: Network) -> None:
+    """`try_fix_nan`: what is no number becomes 0, in gradients, weights and statistics (`blas_kernels.cu:fix_nan_and_inf`)."""
+    gradients = [each.grad for each in network.parameters() if each.grad is not None]
+    for each in (*gradients, *network.parameters(), *network.buffers()):
+        if each.is_floating_point():
+            each.nan_to_num_(0, 0, 0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,10 @@ from cspdet.errors import UsageError, WeightsError
 from cspdet.graph import Graph
 from cspdet.layers.base import Shape
 from cspdet.network import Network
-from cspdet.plain import plain_text
 from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, requirements, schedule
 from cspdet.train.average import Average, DarknetAverage
 from cspdet.train.backup import Backup
+from cspdet.train.course import Course
 from cspdet.train.jobs import Jobs
 from cspdet.train.loader import Batch, batches
 from cspdet.train.log import Log, Row
@@ -29,8 +29,6 @@ from cspdet.train.losses.base import Loss, Progress
 from cspdet.train.processes import Team
 from cspdet.train.tasks import Task
 
-# A loss that stays this many times above the best average, for so many steps, has diverged.
-_DIVERGED, _PATIENCE = 50, 100
 # Steps between two times that processes ask each other whether to stop.
 _AGREE_EVERY = 10
 # The share of training after which blocks are dropped at their full size.
@@ -88,6 +86,7 @@ class Trainer:
         """
         self.graph, self.task, self.settings, self.team, self.score = graph, task, settings, team or Team(), score
         self.backup = Backup(settings.backup, settings.name, graph)
+        self.origin = checkpoint.origin_of(graph, task.pictures, settings.seed)
         net = graph.net
         requirements.check_recipe(graph)
         self.subdivisions = min(net.subdivisions, net.batch)
@@ -119,23 +118,11 @@ class Trainer:
         self.average = Average(network, net.ema_decay) if net.ema_decay else None
         self.darknet_average = DarknetAverage(network, graph) if net.ema_alpha else None
         self.module = self._module()
-        self.average_loss = math.nan
-        self.lowest_loss = math.inf
-        self.above = 0
+        self.course = Course()
         self.best = -1.0
         self.next_score = self._next_score(self.iteration)
         self.log = Log(None)
         self.skipped: set[str] = set()
-
-    @property
-    def origin(self) -> dict[str, str]:
-        """What must not change while training is interrupted."""
-        listed = "\n".join(picture.written for picture in self.task.pictures)
-        return {
-            "cfg": hashlib.sha256(plain_text(self.graph).encode()).hexdigest(),
-            "list of images": hashlib.sha256(listed.encode()).hexdigest(),
-            "seed": str(self.settings.seed),
-        }
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -192,8 +179,11 @@ class Trainer:
             self._stop(diagnose.not_finite(self.network, images, loss.parts))
         self._update(iteration, images, loss.parts)
         self.iteration = iteration
+        self.course.follow(totals["cost"] / self.batch, iteration, net.burn_in)
+        if self.course.diverged:
+            average, times = self.course.average_loss, self.course.average_loss / self.course.lowest_loss
+            self._stop(f"the loss has diverged: its average is {average:.4g}, {times:.0f} times the lowest one")
         row = self._row(totals, size, time.perf_counter() - started, waited)
-        self._watch(row)
         self.log.add(row)
         return row
 
@@ -221,7 +211,7 @@ class Trainer:
         if not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):
             if not net.try_fix_nan:
                 self._stop(diagnose.not_finite(self.network, images, parts))
-            self._mend(gradients)
+            optimizer.mend(self.network)
         rate = schedule.learning_rate(net, iteration, self.settings.seed)
         if not math.isfinite(rate):
             self._stop(f"the learning rate of `policy={net.policy}` is {rate}")
@@ -234,13 +224,6 @@ class Trainer:
         if self.darknet_average:
             self.darknet_average.follow(self.network, iteration)
 
-    @torch.no_grad()
-    def _mend(self, gradients: Sequence[Tensor]) -> None:
-        """`try_fix_nan`: what is no number becomes 0, weights and statistics too (`blas_kernels.cu:fix_nan_and_inf`)."""
-        for each in (*gradients, *self.network.parameters(), *self.network.buffers()):
-            if each.is_floating_point():
-                each.nan_to_num_(0, 0, 0)
-
     def _totals(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """The sums over all processes, as numbers."""
         names = [*sums]
@@ -250,14 +233,12 @@ class Trainer:
         return dict(zip(names, values.tolist(), strict=True))
 
     def _row(self, totals: dict[str, float], size: Shape, seconds: float, waited: float) -> Row:
-        loss = totals["cost"] / self.batch
-        self.average_loss = loss if math.isnan(self.average_loss) else 0.9 * self.average_loss + 0.1 * loss
         assigned = totals.get("count", 0.0)
         return Row(
             self.iteration,
             self.iteration * self.batch,
-            loss,
-            self.average_loss,
+            totals["cost"] / self.batch,
+            self.course.average_loss,
             schedule.learning_rate(self.graph.net, self.iteration, self.settings.seed),
             totals.get("box", 0.0) / self.batch,
             totals.get("objectness", 0.0) / self.batch,
@@ -270,16 +251,6 @@ class Trainer:
             waited / seconds,
             seconds,
         )
-
-    def _watch(self, row: Row) -> None:
-        """Stop where the loss has left for good."""
-        if row.iteration <= self.graph.net.burn_in or row.iteration < _PATIENCE:
-            return
-        self.lowest_loss = min(self.lowest_loss, row.average_loss)
-        self.above = self.above + 1 if row.average_loss > _DIVERGED * self.lowest_loss else 0
-        if self.above >= _PATIENCE:
-            times = row.average_loss / self.lowest_loss
-            self._stop(f"the loss has diverged: its average is {row.average_loss:.4g}, {times:.0f} times the lowest one")
 
     def _stop(self, fact: str) -> None:
         saved = self.backup.checkpoint
@@ -325,8 +296,7 @@ class Trainer:
             for name, each in (("average", self.average), ("darknet_average", self.darknet_average))
             if each
         }
-        names = ("average_loss", "lowest_loss", "above", "best", "next_score")
-        progress = {name: getattr(self, name) for name in names}
+        progress = {**asdict(self.course), "best": self.best, "next_score": self.next_score}
         checkpoint.save(
             self.backup.checkpoint,
             checkpoint.Checkpoint(
@@ -358,8 +328,8 @@ class Trainer:
                 each.steps = kept["steps"]
                 for key, value in kept["state"].items():
                     each.state[key].copy_(value)
-            for name, value in found.progress.items():
-                setattr(self, name, value)
+            self.best, self.next_score = found.progress.pop("best"), found.progress.pop("next_score")
+            self.course = Course(**found.progress)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
             raise WeightsError(f"`{self.backup.checkpoint}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
         self.iteration = found.iteration

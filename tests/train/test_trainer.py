@@ -78,7 +78,7 @@ def test_resumed_is_uninterrupted_to_the_bit(data: Path, net: str) -> None:
     for wanted, found in ((whole.network, again.network), (whole.result(), again.result())):
         states = [each.state_dict() if isinstance(each, Network) else each for each in (wanted, found)]
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    assert whole.average_loss == again.average_loss
+    assert whole.course == again.course
 
 
 def test_training_lowers_the_loss(data: Path) -> None:
@@ -161,10 +161,10 @@ def test_no_gradient_passes_a_layer_that_only_goes_forward(data: Path) -> None:
 
 
 def test_a_loss_that_leaves_for_good_stops(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cspdet.train.trainer._PATIENCE", 3)
+    monkeypatch.setattr("cspdet.train.course._PATIENCE", 3)
     trainer = trainer_of(tiny(), data)
     steps(trainer, 8)
-    trainer.lowest_loss = trainer.average_loss / 100
+    trainer.course.lowest_loss = trainer.course.average_loss / 100
     with pytest.raises(TrainingError, match=r"the loss has diverged: its average is .* times the lowest"):
         steps(trainer, 8)
 
