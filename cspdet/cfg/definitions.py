@@ -18,6 +18,8 @@ KEYWORDS = (DEFINE, BLOCK, END, INCLUDE)
 CALLED, REPEAT = "name", "repeat"
 # In what is repeated, which one of them it is, from 0.
 INDEX = "index"
+# In a block, the layer that it reads.
+INPUT = "in"
 
 
 class Block(NamedTuple):

@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cspdet.cfg.definitions import BLOCK, CALLED, DEFINE, END, INCLUDE, INDEX, KEYWORDS, REPEAT, Block, Definitions
+from cspdet.cfg.definitions import BLOCK, CALLED, DEFINE, END, INCLUDE, INDEX, INPUT, KEYWORDS, REPEAT, Block, Definitions
 from cspdet.cfg.diagnostic import Diagnostic, Label
 from cspdet.cfg.dialect import Dialect
-from cspdet.cfg.expression import NAME, ExpressionError, interpolate, number_of
+from cspdet.cfg.expression import NAME, number_of
 from cspdet.cfg.naming import by_name, named_items
 from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Document, Entry, Section, parse
+from cspdet.cfg.values import Scope, Values
 from cspdet.errors import UsageError
 from cspdet.text import brief, nearest, slip
 
@@ -27,12 +28,8 @@ _MOST_USES = 50_000
 # Files that include files that include files.
 _DEEPEST = 20
 
-# In a block, what it reads.
-_INPUT = "in"
 # In the place of a parameter's default.
 _NO_DEFAULT = "?"
-
-_REFERENCE = re.compile(r"@([A-Za-z_][\w.]*)?", re.ASCII)
 
 
 class Variable(NamedTuple):
@@ -63,19 +60,6 @@ class Expansion(NamedTuple):
 
 class _Stop(Exception):  # noqa: N818 - it is no error of the program
     """Expansion goes no further: what would follow is without meaning."""
-
-
-class _Scope(NamedTuple):
-    """Where names are looked up."""
-
-    variables: Mapping[str, str]
-    # What stands before the names of layers; none at the top.
-    prefix: str = ""
-    through: tuple[Span, ...] = ()
-    # The layer that the block reads; None at the top.
-    reads: int | None = None
-    # The variables that hold nothing but layers that are named.
-    named: frozenset[str] = frozenset()
 
 
 def authored(document: Document) -> bool:
@@ -129,7 +113,7 @@ def expand(
     return found, tuple(expander.diagnostics)
 
 
-class _Expander(Definitions):
+class _Expander(Definitions, Values):
     def __init__(self, dialect: Dialect, taken: Collection[str], inputs: Collection[str], settings: Mapping[str, str]) -> None:
         super().__init__(taken)
         self.dialect, self.inputs, self.settings = dialect, inputs, settings
@@ -142,10 +126,7 @@ class _Expander(Definitions):
         self.variables: dict[str, str] = {}
         self.named: frozenset[str] = frozenset()
         self.defined: dict[str, Entry] = {}
-        self.names: dict[str, int] = {}
         self.places: dict[str, Span] = {}
-        # What the sections of the files so far define, and how they are called, be it further down.
-        self.later: dict[str, set[str]] = {DEFINE: set(), CALLED: set()}
 
     # -- files ----------------------------------------------------------------------------------------------------------
 
@@ -172,7 +153,7 @@ class _Expander(Definitions):
             elif section.name == INCLUDE:
                 self.include(section, (*files, path))
             else:
-                self.use(section, _Scope(self.variables, named=self.named))
+                self.use(section, Scope(self.variables, named=self.named))
 
     def define(self, section: Section) -> None:
         """Variables."""
@@ -187,7 +168,7 @@ class _Expander(Definitions):
             else:
                 self.defined[entry.key] = entry
                 value = self.settings.get(entry.key)
-                scope = _Scope(self.variables, named=self.named)
+                scope = Scope(self.variables, named=self.named)
                 text = self.text(entry, scope) if value is None else value
                 self.variables[entry.key] = "" if text is None else text
                 if value is None and by_name(entry.value, scope.named):
@@ -220,7 +201,7 @@ class _Expander(Definitions):
 
     # -- sections -------------------------------------------------------------------------------------------------------
 
-    def use(self, section: Section, scope: _Scope) -> None:
+    def use(self, section: Section, scope: Scope) -> None:
         """A section in its place, or the block that it names, as often as `repeat` says."""
         entries = {entry.key: entry for entry in section.entries}
         repeat = self.count(entries[REPEAT], scope) if REPEAT in entries else None
@@ -230,7 +211,7 @@ class _Expander(Definitions):
             if self.uses > _MOST_USES or len(self.sections) >= LARGEST:
                 message = f"the file becomes more than {LARGEST:,} sections"
                 cure = "is a `repeat` mistyped?"
-                self.report("error", "too-many-sections", message, _through(section.name_span, scope.through), "", cure)
+                self.report("error", "too-many-sections", message, scope.place(section.name_span), "", cure)
                 raise _Stop
             inner, own = scope, name
             if repeat is not None:
@@ -245,18 +226,18 @@ class _Expander(Definitions):
         if repeat and name and self.layers:
             self.call(scope.prefix + name, entries[CALLED], scope)
 
-    def call(self, name: str, entry: Entry, scope: _Scope) -> None:
+    def call(self, name: str, entry: Entry, scope: Scope) -> None:
         """Give the last layer a name."""
         if name in self.places:
             others = (Label(self.places[name], "the first one"),)
             message = f"a second layer `{_spoken(name)}`"
-            span = _through(entry.value_span, scope.through)
+            span = scope.place(entry.value_span)
             self.report("error", "same-name", message, span, "", "rename one of them", others)
         elif self.layers:
             self.names[name] = self.layers - 1
             self.places[name] = entry.value_span
 
-    def emit(self, section: Section, scope: _Scope) -> None:
+    def emit(self, section: Section, scope: Scope) -> None:
         """A plain section."""
         entries, spoilt = [], False
         for entry in section.entries:
@@ -265,25 +246,25 @@ class _Expander(Definitions):
             text = self.text(entry, scope)
             spoilt = spoilt or text is None
             if text is not None:
-                key, value = (_through(span, scope.through) for span in (entry.key_span, entry.value_span))
+                key, value = (scope.place(span) for span in (entry.key_span, entry.value_span))
                 entries.append(
                     Entry(
                         entry.key, text, entry.comment, key, value, named_items(entry.value, scope.named, scope.variables.get)
                     )
                 )
-        span = _through(section.name_span, scope.through)
+        span = scope.place(section.name_span)
         self.sections.append(Section(section.name, span, tuple(entries), spoilt))
         self.origins.append(self.origin)
         self.layers += section.name not in self.inputs
 
-    def expand(self, block: Block, section: Section, scope: _Scope, name: str) -> None:
+    def expand(self, block: Block, section: Section, scope: Scope, name: str) -> None:
         """The sections of a block, with the parameters that the section gives it."""
         through = (*scope.through, section.name_span)
         if any(span in self.inside(block) for span in scope.through):
             message = f"`[{block.name}]` uses itself"
             others = (Label(block.span, "the block"),)
             cure = "a block can only use blocks that do not use it"
-            self.report("error", "recursive-block", message, _through(section.name_span, scope.through), "", cure, others)
+            self.report("error", "recursive-block", message, scope.place(section.name_span), "", cure, others)
             raise _Stop
         given = {entry.key: entry for entry in section.entries if entry.key not in (CALLED, REPEAT)}
         for key, entry in given.items():
@@ -291,14 +272,14 @@ class _Expander(Definitions):
                 near = nearest(key, block.parameters)
                 known = "it has " + ", ".join(f"`{each}`" for each in block.parameters) if block.parameters else "it has none"
                 message = f"the block `[{block.name}]` has no parameter `{brief(key)}`"
-                span = _through(entry.key_span, scope.through)
+                span = scope.place(entry.key_span)
                 edits = (Edit(span, near),) if near and near not in given and near == slip(key, block.parameters) else ()
                 cure = f"did you mean `{near}`?" if near else known
                 self.report("error", "unknown-option", message, span, "", cure, edits=edits)
         values: dict[str, str] = {}
         named = self.named
         # A default may use the parameters before it, and what is defined for the whole file.
-        defaults = _Scope({}, through=through, reads=self.layers - 1)
+        defaults = Scope({}, through=through, reads=self.layers - 1)
         for key, parameter in block.parameters.items():
             here = by_name(given[key].value, scope.named) if key in given else by_name(parameter.value, named)
             named = named | {key} if here else named - {key}
@@ -307,7 +288,7 @@ class _Expander(Definitions):
             elif parameter.value == _NO_DEFAULT:
                 message = f"the block `[{block.name}]` needs `{key}`"
                 others = (Label(parameter.key_span, "it has no default"),)
-                span = _through(section.name_span, scope.through)
+                span = scope.place(section.name_span)
                 self.report("error", "missing-option", message, span, "", f"add `{key}=…`", others)
                 text = None
             else:
@@ -319,70 +300,16 @@ class _Expander(Definitions):
         # What is in a block without a name cannot be named from outside; a digit in front is what no name has.
         prefix = f"{name}." if name else f"{self.anonymous}."
         index = {INDEX: scope.variables[INDEX]} if INDEX in scope.variables else {}
-        inner = _Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1, named)
+        inner = Scope({**self.variables, **index, **values}, prefix, through, self.layers - 1, named)
         for each in block.body:
             self.use(each, inner)
 
     def inside(self, block: Block) -> Collection[Span]:
         return {section.name_span for section in block.body}
 
-    # -- values ---------------------------------------------------------------------------------------------------------
+    # -- options of every section ---------------------------------------------------------------------------------------
 
-    def text(self, entry: Entry, scope: _Scope) -> str | None:
-        """An entry's value with variables and references worked out; None where that fails, which is reported."""
-        try:
-            found = interpolate(entry.value, scope.variables.get)
-            return _REFERENCE.sub(lambda match: self.reference(match, scope), found) if "@" in found else found
-        except ExpressionError as error:
-            cure = error.cure
-            if error.code == "undefined-variable":
-                name = error.message.split("`")[1]
-                near = nearest(name, scope.variables)
-                cure = f"did you mean `{near}`?" if near else "define it in `[define]`, or make it a parameter of the block"
-                cure = "it is defined further down: put that `[define]` above" if name in self.later[DEFINE] else cure
-            start, end = error.start, error.end
-            if error.code == "bad-reference" and "$" in entry.value:  # it was found in what the variables made of the value
-                start = max(entry.value.find(found[start:end]), 0)
-                end = start + error.end - error.start
-            span = _through(_part(entry, start, end), scope.through)
-            self.report("error", error.code, error.message, span, "", cure)
-            return None
-
-    def reference(self, match: re.Match[str], scope: _Scope) -> str:
-        """The number of the layer that `@name` names."""
-        name = match[1] or ""
-        start, end = match.span()
-        around = match.string[start - 1 : start] + match.string[end : end + 1]
-        if name and around.strip(","):
-            message = f"`@{name}` does not stand alone"
-            cure = "put commas between layers; what is worked out cannot count from a name"
-            raise ExpressionError("bad-reference", message, start, end, cure)
-        if name == _INPUT and scope.reads is not None:
-            if scope.reads < 0:
-                message = "`@in` is the network's input here, which no section can name"
-                raise ExpressionError("bad-reference", message, start, end, "use the block behind another layer")
-            return str(scope.reads)
-        # First among the names of the block, then among those of the file.
-        for full in dict.fromkeys((scope.prefix + name, name)):
-            if full in self.names:
-                return str(self.names[full])
-        message = f"there is no layer `{name}` before this one" if name else "`@` without the name of a layer"
-        raise ExpressionError("bad-reference", message, start, end, self.meant(name, scope))
-
-    def meant(self, name: str, scope: _Scope) -> str:
-        """What could be done about `@name`, which means nothing."""
-        if name == _INPUT:
-            return "`@in` is for the sections of blocks; `-1` is the layer above"
-        if name in scope.variables:
-            return f"a variable is `${name}`"
-        if name in self.later[CALLED]:
-            return "it stands further down, and only layers further up can be named"
-        own = {each.removeprefix(scope.prefix) for each in self.names if each.startswith(scope.prefix)} | {*self.names}
-        known = [each for each in own if not each[0].isdigit()]
-        near = next((each for each in known if each.endswith(f".{name}")), None) or nearest(name, known)
-        return f"did you mean `@{near}`?" if near else "name it by `name=`"
-
-    def count(self, entry: Entry, scope: _Scope) -> int:
+    def count(self, entry: Entry, scope: Scope) -> int:
         """How often; once where that cannot be told, which is reported, so that the section is looked at."""
         text = self.text(entry, scope)
         if text is None:
@@ -390,19 +317,19 @@ class _Expander(Definitions):
         value = number_of(text)
         if value is None or value != int(value) or not 0 <= value <= LARGEST:
             message = f"`repeat={brief(text)}` is no number of times"
-            span = _through(entry.value_span, scope.through)
+            span = scope.place(entry.value_span)
             self.report("error", "bad-repeat", message, span, "", f"a whole number from 0 to {LARGEST:,}")
             return 1
         return int(value)
 
-    def name(self, entry: Entry, scope: _Scope) -> str:
+    def name(self, entry: Entry, scope: Scope) -> str:
         text = self.text(entry, scope)
         if text is None:
             return ""
-        if not NAME.fullmatch(text) or text == _INPUT:
+        if not NAME.fullmatch(text) or text == INPUT:
             cure = "letters, digits and `_`, beginning with a letter; `in` has a meaning already"
             message = f"a layer cannot be called `{brief(text)}`"
-            self.report("error", "bad-name", message, _through(entry.value_span, scope.through), "", cure)
+            self.report("error", "bad-name", message, scope.place(entry.value_span), "", cure)
             return ""
         return text
 
@@ -414,18 +341,6 @@ def _outside(sections: Sequence[Section]) -> Iterator[Section]:
         within = section.name == BLOCK or (within and section.name != END)
         if not within:
             yield section
-
-
-def _through(span: Span, uses: tuple[Span, ...]) -> Span:
-    return span._replace(through=uses) if uses else span
-
-
-def _part(entry: Entry, start: int, end: int) -> Span:
-    """Where a part of a value stands in the file, if its text is the file's; the whole value otherwise."""
-    span = entry.value_span
-    if span.text != entry.value:
-        return span
-    return span._replace(start=span.start + start, end=span.start + end)
 
 
 def _spoken(name: str) -> str:
