@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from cspdet.boxes import Floats
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.detections import Detections
-from cspdet.engines import Engine, NotLoweredError, make_engine
+from cspdet.engines import COMPILED, Engine, NotLoweredError, make_engine
 from cspdet.errors import EngineWarning, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.image import Pixels, as_pixels
@@ -60,6 +60,7 @@ class Detector:
         """Join a network and its names; `header` and `extent` are those of the file its weights came from.
 
         Without an `engine`, the network itself runs; otherwise, that of this name, of `cspdet.engines.ENGINES` or `auto`.
+        `compiled` is the network itself through torch.compile, with the weights it has at the first image.
 
         Raises:
             UsageError: there is no such engine, or it cannot run here.
@@ -88,6 +89,11 @@ class Detector:
 
     def _choose(self, engine: str) -> tuple[str, Engine | None]:
         """The name of the engine, and the engine; none where the network has a layer that only its module runs."""
+        if engine == COMPILED:
+            from cspdet.network import check_compiler, usable_device
+
+            check_compiler(usable_device(self.device))
+            return COMPILED, None
         try:
             return make_engine(engine, self.graph, self.arrays, self.device)
         except NotLoweredError as error:
@@ -143,7 +149,7 @@ class Detector:
         if self._engine is None:
             from cspdet.engines.module import ModuleEngine
 
-            self._engine = ModuleEngine(self.network)
+            self._engine = ModuleEngine(self.network, compiled=self.engine_name == COMPILED)
         return self._engine
 
     def __repr__(self) -> str:

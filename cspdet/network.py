@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Any
 
@@ -185,3 +186,19 @@ def usable_device(name: str) -> torch.device:
         reason = brief(" ".join(str(error).split(". ")[0].split()), 120).rstrip(".")
         raise UsageError(f"the device `{name}` cannot be used: {reason[:1].lower()}{reason[1:]}", "use `cpu`") from None
     return device
+
+
+def check_compiler(device: torch.device) -> None:
+    """See that torch.compile works on a device: on CPUs it needs a C++ compiler.
+
+    Raises:
+        UsageError: it does not.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch 2.13 warns of what it does itself
+            torch.compile(torch.neg)(torch.ones(1, device=device))
+    except Exception as error:  # of the compiler, and of what looks for one
+        reason = brief(" ".join(str(error).split("\n\n")[0].split()), 120)
+        message = f"torch.compile does not work here: {reason}"
+        raise UsageError(message, "install a C++ compiler, such as g++, or leave `--compile` out") from None

@@ -51,7 +51,7 @@ def configure(parser: ArgumentParser) -> None:
     add_size(parser)
     add_dialect(parser)
     # The network is only read.
-    parser.set_defaults(device="cpu", gpu=None, engine="")
+    parser.set_defaults(device="cpu", gpu=None, engine="", compile=False)
 
 
 def run(arguments: Namespace) -> int:

@@ -60,6 +60,9 @@ def add_running(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="what runs it: torch, openvino, onnxruntime, ncnn, or the fastest that is installed (default: auto)",
     )
+    add(
+        "--compile", action="store_true", help="run PyTorch's module through torch.compile; the first image takes half a minute"
+    )
     add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
     add_size(parser)
     add_dialect(parser)
@@ -146,8 +149,11 @@ def load_detector(
         UsageError: it has no head, unless it needs none, or no weights of the whole network: what it would find means
             nothing.
     """
+    from cspdet.engines import COMPILED
     from cspdet.loading import load
 
+    if arguments.compile and arguments.engine not in ("auto", "torch"):
+        raise UsageError(f"`--compile` is for PyTorch, not for `{arguments.engine}`", "leave one of the two out")
     device = arguments.device
     if arguments.gpu is not None and device == "cpu":
         import torch
@@ -162,7 +168,7 @@ def load_detector(
             width=arguments.width,
             height=arguments.height,
             device=device,
-            engine=arguments.engine,
+            engine=COMPILED if arguments.compile else arguments.engine,
             dialect=arguments.dialect,
             settings=settings_of(arguments),
         )

@@ -23,7 +23,7 @@ from cspdet.program.operations import Activate, Convolve, Program
 # `CV_CPU_AVX512_SKX` of OpenCV's `core/cvdef.h`, which has no name in Python.
 _AVX512 = 256
 
-__all__ = ["ENGINES", "Choice", "Engine", "NotLoweredError", "by_speed", "check_engine", "make_engine"]
+__all__ = ["COMPILED", "ENGINES", "Choice", "Engine", "NotLoweredError", "by_speed", "check_engine", "make_engine"]
 
 
 class Engine(Protocol):
@@ -50,6 +50,10 @@ ENGINES: dict[str, Kind] = {
 }
 
 
+# PyTorch's module through its compiler. Nobody picks it: on CPUs it is no faster than `torch`, and half a minute goes by first.
+COMPILED = "compiled"
+
+
 class Choice(NamedTuple):
     """An engine, and its name."""
 
@@ -66,7 +70,7 @@ def check_engine(name: str, device: str = "cpu") -> None:
     if name == "auto":
         return
     if name not in ENGINES:
-        raise UsageError(f"there is no engine `{name}`", "one of: " + ", ".join(["auto", *ENGINES]))
+        raise UsageError(f"there is no engine `{name}`", "one of: " + ", ".join(["auto", *ENGINES, COMPILED]))
     if not _installed(name):
         message = f"the engine `{name}` needs the package `{ENGINES[name].package}`, which is not installed"
         raise UsageError(message, f"pip install {ENGINES[name].package}, or `--engine auto` for what is there")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cspdet.errors import UsageError, WeightsError
 from cspdet.graph import Graph
 from cspdet.layers.base import Shape
-from cspdet.network import Network
+from cspdet.network import Network, check_compiler
 from cspdet.train import checkpoint, diagnose, normalization, optimizer, reparameterize, requirements, schedule
 from cspdet.train.average import Average, DarknetAverage
 from cspdet.train.backup import Backup
@@ -128,7 +128,10 @@ class Trainer:
 
     def _module(self) -> nn.Module:
         """The network as it is called: compiled, or with its gradients joined among processes."""
-        module: Any = torch.compile(self.network) if self.settings.compiled else self.network
+        module: Any = self.network
+        if self.settings.compiled:
+            check_compiler(self.device)
+            module = torch.compile(self.network)
         if self.team.size > 1:
             where = [self.device.index] if self.device.type == "cuda" else None
             # Statistics are the same in all processes, as they are those of all.

@@ -10,7 +10,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -465,3 +467,24 @@ def test_compiled_networks_are_kept_where_it_is_asked_for(tmp_path: Path, monkey
     monkeypatch.setenv("CSPDET_OPENVINO_CACHE", str(tmp_path / "file"))
     with pytest.raises(cspdet.UsageError, match="cannot write"):
         engine_of("openvino", program)(image)
+
+
+def test_the_compiled_module(run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network through torch.compile finds what the engine finds; without a compiler, it is said what is missing."""
+    cfg = tmp_path / "a.cfg"
+    cfg.write_text(
+        "[net]\nwidth=16\nheight=16\nchannels=3\n[convolutional]\nbatch_normalize=1\nfilters=18\nsize=3\nstride=2\npad=1\n"
+        "activation=mish\n[yolo]\nmask=0,1,2\nanchors=1,1, 2,2, 3,3\nclasses=1\nnum=3\n"
+    )
+    cspdet.load(cfg).save_weights(tmp_path / "a.weights")
+    plain, compiled = (cspdet.load(cfg, tmp_path / "a.weights", engine=name) for name in ("torch", "compiled"))
+    image = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
+    for found, expected in zip(compiled.engine(image), plain.engine(image), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    words = [str(cfg), str(tmp_path / "a.weights"), str(tmp_path / "a.png"), "--compile"]
+    code, _, errors = run("detect", *words, "--engine", "openvino")
+    assert (code, errors.splitlines()[0]) == (2, "error: `--compile` is for PyTorch, not for `openvino`")
+    monkeypatch.setattr(torch, "compile", Mock(side_effect=RuntimeError("no C++ compiler\n\nmore of it")))
+    code, _, errors = run("detect", *words)
+    assert (code, errors.splitlines()[0]) == (2, "error: torch.compile does not work here: no C++ compiler")
