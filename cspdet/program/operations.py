@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,12 +203,3 @@ class Program:
     def dimensions(self, value: int) -> Dimensions:
         """Those of a value."""
         return self.operations[value].dimensions if value >= 0 else self.input
-
-    def arrays(self) -> list[Any]:
-        """All constant arrays."""
-        return [
-            each
-            for operation in self.operations
-            for each in (getattr(operation, name, None) for name in ("weight", "bias", "value"))
-            if isinstance(each, np.ndarray)
-        ]
