@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ from cspdet.graph import Graph
 from cspdet.plain import plain_problems, plain_text
 
 _HERE = Path(__file__).parent
+# What the product of large matrices is called among the contenders.
+PEAK = "peak"
 
 
 class Contender(NamedTuple):
@@ -28,8 +31,6 @@ class Contender(NamedTuple):
 
     name: str
     command: tuple[str, ...]
-    # It is measured for comparison with the machine itself, not with others.
-    peak: bool = False
 
 
 class Subject(NamedTuple):
@@ -44,29 +45,53 @@ class Subject(NamedTuple):
 
 @contextmanager
 def subject(graph: Graph, weights: str | None, batch: int, device: str) -> Iterator[Subject]:
-    """What is to be run; a network without weights gets those that training starts with, in a file."""
+    """What is to be run.
+
+    Where there are no Darknet weights of the whole network, a file of them is made, with those that training starts with in
+    place of what is missing.
+
+    Raises:
+        UsageError: the weights cannot be read.
+        WeightsError: they do not fit.
+    """
+    from cspdet.loading import load
+    from cspdet.weights.reader import read_any
+
     with TemporaryDirectory(prefix="cspdet-bench-") as name:
         folder = Path(name)
-        if weights is None:
-            from cspdet.detector import Detector
-            from cspdet.network import Network
-
-            weights = str(folder / "initial.weights")
-            Detector(Network(graph)).save_weights(weights)
+        if weights is None or Path(weights).suffix == ".safetensors" or read_any(weights, graph).ends_before is not None:
+            with warnings.catch_warnings(action="ignore"):
+                detector = load(
+                    graph.source.path,
+                    weights,
+                    width=graph.input.width,
+                    height=graph.input.height,
+                    engine="",
+                    dialect=graph.dialect,
+                    settings=graph.source.settings,
+                )
+            weights = str(folder / "whole.weights")
+            detector.save_weights(weights)
         yield Subject(graph, weights, batch, device, folder)
 
 
-def engines(wanted: Sequence[str]) -> list[str]:
-    """The engines of these names, or all that are installed.
+def engines(wanted: Sequence[str], device: str) -> tuple[list[str], list[str]]:
+    """The engines of these names, or all that are installed and run on the device; and those that are left out for it.
 
     Raises:
-        UsageError: there is none of a name, or it is not installed.
+        UsageError: there is none of a name, it is not installed, or it does not run on the device.
     """
     from cspdet.engines import check_engine
 
+    if not wanted:
+        there = [name for name, kind in ENGINES.items() if find_spec(kind.package)]
+        fit = [name for name in there if device == "cpu" or ENGINES[name].devices]
+        return fit, [name for name in there if name not in fit]
     for name in wanted:
-        check_engine(name)
-    return [*wanted] or [name for name, kind in ENGINES.items() if find_spec(kind.package)]
+        if name == "auto":
+            raise UsageError("`auto` is one of the engines that are measured", "one of: " + ", ".join(ENGINES))
+        check_engine(name, device)
+    return [*wanted], []
 
 
 def engine(name: str, what: Subject) -> Contender:
@@ -86,15 +111,15 @@ def engine(name: str, what: Subject) -> Contender:
     return Contender(name, (sys.executable, "-m", "cspdet.bench.worker", json.dumps(wanted)))
 
 
-def peak() -> Contender:
+def peak(device: str) -> Contender:
     """A product of large matrices, for the share of what the machine can do."""
-    return Contender("peak", (sys.executable, "-m", "cspdet.bench.worker", json.dumps({"kind": "peak"})), peak=True)
+    return Contender(PEAK, (sys.executable, "-m", "cspdet.bench.worker", json.dumps({"kind": "peak", "device": device})))
 
 
-def peers(what: Subject, python: str) -> Iterator[Contender | str]:
+def peers(what: Subject, python: str, version: str) -> Iterator[Contender | str]:
     """Peers that are installed, and for each that is not, why.
 
-    `python` is the interpreter whose OpenCV is asked. Networks that Darknet cannot read have no peers.
+    `version` is that of the OpenCV that the interpreter `python` has. Networks that Darknet cannot read have no peers.
     """
     if plain_problems(what.graph):
         yield "there are no peers: no Darknet reads this network"
@@ -102,8 +127,7 @@ def peers(what: Subject, python: str) -> Iterator[Contender | str]:
     cfg = what.folder / "plain.cfg"
     cfg.write_bytes(what.graph.source.encode_plain(_resized(what.graph)))
     shape = (what.graph.input.width, what.graph.input.height, what.graph.input.channels)
-    version = _opencv_of(python)
-    if version.startswith("4."):
+    if has_importer(version):
         words = (python, str(_HERE / "opencv.py"), str(cfg), what.weights, *map(str, (*shape, what.batch)))
         yield Contender(f"opencv {version}", words)
     else:
@@ -117,6 +141,11 @@ def peers(what: Subject, python: str) -> Iterator[Contender | str]:
             yield "`darknet` takes one image at a time: it is left out"
     else:
         yield "there is no `darknet` on the PATH"
+
+
+def has_importer(version: str) -> bool:
+    """Whether OpenCV of this version reads Darknet's files."""
+    return version.startswith("4.")
 
 
 def _resized(graph: Graph) -> str:
@@ -133,22 +162,36 @@ def _resized(graph: Graph) -> str:
     return text
 
 
-def _opencv_of(python: str) -> str:
+def opencv_version(python: str) -> str:
     """The version of an interpreter's OpenCV; nothing where it has none.
 
     Raises:
         UsageError: there is no such interpreter.
     """
-    code = "import cv2; print(cv2.__version__)"
+    code = "try:\n import cv2\nexcept Exception:\n print('OpenCV:')\nelse:\n print('OpenCV:', cv2.__version__)"
+    cure = "name a Python, such as `other/bin/python`"
     try:
-        found = subprocess.run(  # noqa: S603 - the user names it
-            [python, "-c", code], capture_output=True, text=True, check=False, env=_environment()
+        done = subprocess.run(  # noqa: S603 - the user names it
+            [python, "-c", code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            env=environment(python),
         )
     except OSError as error:
-        raise UsageError(f"cannot run `{python}`: {(error.strerror or str(error)).lower()}", "name a Python") from None
-    return found.stdout.strip()
+        raise UsageError(f"cannot run `{python}`: {(error.strerror or str(error)).lower()}", cure) from None
+    answer = next((line for line in done.stdout.splitlines() if line.startswith("OpenCV:")), None)
+    if done.returncode or answer is None:
+        raise UsageError(f"`{python}` is no Python", cure)
+    return answer.removeprefix("OpenCV:").strip()
 
 
-def _environment() -> dict[str, str]:
-    """That of this process, without what would show other interpreters our packages."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+def environment(python: str) -> dict[str, str]:
+    """That of this process, without its own way to wait; for another interpreter, without what would show it our packages.
+
+    Threads that sleep at once, as `cspdet`'s do, make small layers slow; those that never sleep disturb the other contenders.
+    """
+    ours = () if python == sys.executable else ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", *ours)}

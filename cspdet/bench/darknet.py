@@ -49,7 +49,7 @@ def main() -> None:
             return float(found[1]) / (1000 if found[2] else 1)
 
         try:
-            serve_times(run, started, time.perf_counter())
+            serve_times(run, started, time.perf_counter(), process.pid)
         finally:
             process.kill()
 

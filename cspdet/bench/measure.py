@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from statistics import median
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from cspdet.bench.contender import Contender
-from cspdet.errors import CspdetError
+from cspdet.bench.contender import Contender, environment
 
 # A round asks for as many runs as take about so long, in seconds, and for at most so many.
 _ROUND = 0.5
 _MOST = 50
+# How long a process that has said its last may take to end, in seconds.
+_PATIENCE = 10
 
 
 class Figures(NamedTuple):
@@ -30,7 +33,8 @@ class Figures(NamedTuple):
     times: tuple[float, ...]
     # From the process's start to the end of its first run.
     start: float
-    memory: int
+    # The peak of its process; None where the system does not say.
+    memory: int | None
 
     @property
     def least(self) -> float:
@@ -43,87 +47,134 @@ class Figures(NamedTuple):
         return median(self.times)
 
 
+class Failure(NamedTuple):
+    """Why a contender was not measured; `limit` if it is made so that it does not take such a network."""
+
+    name: str
+    reason: str
+    limit: bool = False
+
+    def __str__(self) -> str:
+        return f"`{self.name}` cannot run this network: {self.reason}"
+
+
+class _ContenderError(Exception):
+    """A process that does not do what it is asked."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
 class _Process:
     """A contender's process."""
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
         self.times: list[float] = []
-        self.memory = 0
-        begin = time.perf_counter()
-        # The process has the interpreter's own packages, and ours.
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(  # noqa: S603 - it is ours, or what the user names
-            contender.command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment()
-        )
-        self.answer()
-        self.start = time.perf_counter() - begin
+        self.memory: int | None = None
+        self.start = 0.0
         self.runs = 1
+        # In a pipe that nobody empties, whoever says much is stuck.
+        self.errors = TemporaryFile()  # noqa: SIM115 - until it is closed with the process
+        self.began = time.perf_counter()
+        # The session is for `close`, and so that Ctrl-C is for us alone.
+        self.process = subprocess.Popen(  # noqa: S603 - it is ours, or what the user names
+            contender.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            encoding="utf-8",
+            errors="replace",
+            env=environment(contender.command[0]),
+            start_new_session=True,
+        )
+
+    def begin(self) -> None:
+        """Wait for the first run. That compiles and allocates; how many fit into a round is seen on the next ones."""
+        self.answer()
+        self.start = time.perf_counter() - self.began
+        self.runs = max(1, min(_MOST, int(_ROUND / max(min(self.ask(2)), 1e-6))))
+
+    def take_turn(self) -> None:
+        """A run that does not count, and then some that do."""
+        self.times += self.ask(self.runs + 1)[1:]
 
     def ask(self, runs: int) -> list[float]:
         """Times of so many runs."""
         assert self.process.stdin
-        try:
+        with suppress(OSError):  # the answer, or that there is none, says more
             self.process.stdin.write(f"{runs}\n")
             self.process.stdin.flush()
-        except OSError:
-            raise self.failure() from None
         answer = self.answer()
         self.memory = answer["memory"]
         times: list[float] = answer["times"]
         return times
 
     def answer(self) -> dict[str, Any]:
-        """The next line that the process says."""
+        """The next answer among the lines that are put out, for libraries may print some, too."""
         assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            raise self.failure()
-        found: dict[str, Any] = json.loads(line)
-        return found
+        for line in iter(self.process.stdout.readline, ""):
+            found = None
+            with suppress(ValueError):
+                found = json.loads(line)
+            if isinstance(found, dict):
+                if "failure" in found:
+                    raise _ContenderError(Failure(self.contender.name, found["failure"], found["limit"]))
+                return found
+        raise _ContenderError(Failure(self.contender.name, self.last_words()))
 
-    def failure(self) -> CspdetError:
+    def last_words(self) -> str:
         """What became of a process that does not answer."""
-        _, said = self.process.communicate()
-        last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "it said nothing")
-        return CspdetError(f"`{self.contender.name}` cannot run this network: {last}", "leave it out, or look into it alone")
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_PATIENCE)
+        self.errors.seek(0)
+        said = self.errors.read().decode("utf-8", "replace").splitlines()
+        code = self.process.returncode
+        if code is not None and code < 0:
+            killed = f"it was ended by {signal.Signals(-code).name}"
+            return f"{killed}: is there enough memory?" if killed.endswith("SIGKILL") else killed
+        return next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
 
     def close(self) -> None:
-        """End it."""
-        self.process.kill()
+        """End it, and what it started."""
+        if self.process.poll() is None:
+            with suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                else:
+                    self.process.kill()
         self.process.communicate()
+        self.errors.close()
 
 
 def measure(
     contenders: Sequence[Contender], rounds: int, advance: Callable[[int], object] = lambda _: None
-) -> tuple[list[Figures], list[str]]:
+) -> tuple[list[Figures], list[Failure]]:
     """Figures of those that run the network, and why others do not. `advance` is called after each round.
 
     In every round each is asked in turn, for a run that does not count and then for some that do.
     """
     with ExitStack() as stack:
-        processes, failures = [], []
-        for contender in contenders:
+        processes: list[_Process] = []
+        failures: list[Failure] = []
+
+        def tell(process: _Process, do: Callable[[], object]) -> None:
+            """Let it do that; one that fails is out."""
             try:
-                process = _Process(contender)
-                stack.callback(process.close)
-                # The first run compiles and allocates; how many fit into a round is seen on the next ones.
-                process.runs = max(1, min(_MOST, int(_ROUND / max(min(process.ask(2)), 1e-6))))
-            except CspdetError as error:
-                failures.append(error.message)
-                continue
+                do()
+            except _ContenderError as error:
+                failures.append(error.failure)
+                processes.remove(process)
+                process.close()
+
+        for contender in contenders:
+            process = _Process(contender)
+            stack.callback(process.close)
             processes.append(process)
+            tell(process, process.begin)
         for _ in range(rounds):
-            for process in processes:
-                process.times += process.ask(process.runs + 1)[1:]
+            for process in [*processes]:
+                tell(process, process.take_turn)
             advance(1)
         return [Figures(each.contender.name, tuple(each.times), each.start, each.memory) for each in processes], failures
-
-
-def _environment() -> dict[str, str]:
-    """That of this process, without its own way to wait.
-
-    Threads that sleep at once, as `cspdet`'s do, make small layers slow; those that never sleep disturb the other contenders.
-    """
-    others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    return {**others, "PYTHONUNBUFFERED": "1"}

@@ -37,7 +37,8 @@ def table(figures: Sequence[Figures], operations: float, peak: float | None) -> 
             f"{1e3 * each.middle:.2f}",
             f"{each.middle / middle:.2f}",
         )
-        yield row(each.name, *times, f"{speed / 1e9:.1f}", share, f"{each.start:.2f}", f"{each.memory / 2**20:.0f}")
+        memory = "" if each.memory is None else f"{each.memory / 2**20:.0f}"
+        yield row(each.name, *times, f"{speed / 1e9:.1f}", share, f"{each.start:.2f}", memory)
 
 
 def as_json(figures: Sequence[Figures], about: Mapping[str, Any], operations: float, peak: float | None) -> dict[str, Any]:
