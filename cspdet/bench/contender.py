@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cspdet.cfg.source import Source
 from cspdet.engines import ENGINES
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.plain import plain_problems, plain_text
+
+if TYPE_CHECKING:
+    from cspdet.detector import Detector
 
 _HERE = Path(__file__).parent
 # What the product of large matrices is called among the contenders.
@@ -38,13 +41,13 @@ class Subject(NamedTuple):
 
     graph: Graph
     weights: str
-    batch: int
     device: str
     folder: Path
+    batch: int = 1
 
 
 @contextmanager
-def subject(graph: Graph, weights: str | None, batch: int, device: str) -> Iterator[Subject]:
+def subject(graph: Graph, weights: str | None, device: str) -> Iterator[Subject]:
     """What is to be run.
 
     Where there are no Darknet weights of the whole network, a file of them is made, with those that training starts with in
@@ -54,25 +57,36 @@ def subject(graph: Graph, weights: str | None, batch: int, device: str) -> Itera
         UsageError: the weights cannot be read.
         WeightsError: they do not fit.
     """
-    from cspdet.loading import load
     from cspdet.weights.reader import read_any
 
     with TemporaryDirectory(prefix="cspdet-bench-") as name:
         folder = Path(name)
         if weights is None or Path(weights).suffix == ".safetensors" or read_any(weights, graph).ends_before is not None:
-            with warnings.catch_warnings(action="ignore"):
-                detector = load(
-                    graph.source.path,
-                    weights,
-                    width=graph.input.width,
-                    height=graph.input.height,
-                    engine="",
-                    dialect=graph.dialect,
-                    settings=graph.source.settings,
-                )
+            detector = load_quietly(graph, weights)
             weights = str(folder / "whole.weights")
             detector.save_weights(weights)
-        yield Subject(graph, weights, batch, device, folder)
+        yield Subject(graph, weights, device, folder)
+
+
+def load_quietly(graph: Graph, weights: str | None) -> Detector:
+    """The detector, of which nothing is said that does not matter for its speed.
+
+    Raises:
+        UsageError: the weights cannot be read.
+        WeightsError: they do not fit.
+    """
+    from cspdet.loading import load
+
+    with warnings.catch_warnings(action="ignore"):
+        return load(
+            graph.source.path,
+            weights,
+            width=graph.input.width,
+            height=graph.input.height,
+            engine="",
+            dialect=graph.dialect,
+            settings=graph.source.settings,
+        )
 
 
 def engines(wanted: Sequence[str], device: str) -> tuple[list[str], list[str]]:
@@ -88,8 +102,8 @@ def engines(wanted: Sequence[str], device: str) -> tuple[list[str], list[str]]:
         fit = [name for name in there if device == "cpu" or ENGINES[name].devices]
         return fit, [name for name in there if name not in fit]
     for name in wanted:
-        if name == "auto":
-            raise UsageError("`auto` is one of the engines that are measured", "one of: " + ", ".join(ENGINES))
+        if name not in ENGINES:
+            raise UsageError(f"there is no engine `{name}` to measure", "one of: " + ", ".join(ENGINES))
         check_engine(name, device)
     return [*wanted], []
 
@@ -189,9 +203,11 @@ def opencv_version(python: str) -> str:
 
 
 def environment(python: str) -> dict[str, str]:
-    """That of this process, without its own way to wait; for another interpreter, without what would show it our packages.
+    """That of this process, without what only some heed; for another interpreter, without what would show it our packages.
 
-    Threads that sleep at once, as `cspdet`'s do, make small layers slow; those that never sleep disturb the other contenders.
+    Threads that sleep at once, as `cspdet`'s do, make small layers slow, and those that never sleep disturb the other
+    contenders. How many there are, each sees from the cores that it may use.
     """
     ours = () if python == sys.executable else ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", *ours)}
+    left_out = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", *ours)
+    return {name: value for name, value in os.environ.items() if name not in left_out}

@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cspdet.bench.measure import Figures
 from cspdet.files import temporary
+from cspdet.graph import Graph
+from cspdet.text import printable
 
 # What the product of two square matrices of this side takes, in floating point operations (`worker._product`).
 PEAK_OPERATIONS = 2 * 2048**3
+_INK = "#202020"
+# Of less, in seconds, a chart says hundredths of milliseconds.
+_SHORT = 0.01
 
 
-def table(figures: Sequence[Figures], operations: float, peak: float | None) -> Iterator[str]:
-    """Lines of a table: least and median time of a batch, ratios to the best, speed, its share of the peak, start, memory.
+class Case(NamedTuple):
+    """A network of one size, a batch, and the device that it runs on."""
 
-    `operations` is what a batch takes, `peak` the operations per second of a large matrix product in the same run.
-    """
+    graph: Graph
+    batch: int
+    device: str
+
+    @property
+    def operations(self) -> float:
+        """Floating point operations of a batch."""
+        return self.graph.operations * self.batch
+
+    @property
+    def size(self) -> str:
+        """What tells it from others of the same network."""
+        return f"{self.graph.input}, batch {self.batch}"
+
+    @property
+    def title(self) -> str:
+        """All of it, in a line."""
+        many = f", {self.batch} images at a time" if self.batch > 1 else ""
+        where = f", {self.device}" if self.device != "cpu" else ""
+        name = printable(Path(self.graph.source.path).stem)
+        return f"{name}, {self.graph.input}{many}, {self.operations / 1e9:.3f} BFLOPs{where}"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, in numbers."""
+        return {
+            "cfg": self.graph.source.path,
+            "input": str(self.graph.input),
+            "batch": self.batch,
+            "device": self.device,
+            "operations": self.operations,
+        }
+
+
+class Measured(NamedTuple):
+    """A case, the figures of all contenders, and the operations per second of a large matrix product in the same run."""
+
+    case: Case
+    figures: Sequence[Figures]
+    peak: float | None
+
+
+def table(found: Measured) -> Iterator[str]:
+    """Lines of a table: least and median time of a batch, ratios to the best, speed, its share of the peak, start, memory."""
     columns = ("", "least ms", "ratio", "median ms", "ratio", "GFLOP/s", "of peak", "start s", "MiB")
     widths = (-18, 10, 7, 11, 7, 9, 9, 9, 7)
 
@@ -27,10 +74,12 @@ def table(figures: Sequence[Figures], operations: float, peak: float | None) -> 
         )
 
     yield row(*columns)
-    least, middle = min(each.least for each in figures), min(each.middle for each in figures)
-    for each in sorted(figures, key=lambda one: one.least):
-        speed = operations / each.least
-        share = f"{100 * speed / peak:.0f} %" if peak else ""
+    least, middle = min(each.least for each in found.figures), min(each.middle for each in found.figures)
+    for each in sorted(found.figures, key=lambda one: one.least):
+        speed = found.case.operations / each.least
+        # Darknet counts no operations of some layers.
+        rate = f"{speed / 1e9:.1f}" if speed else ""
+        share = f"{100 * speed / found.peak:.0f} %" if speed and found.peak else ""
         times = (
             f"{1e3 * each.least:.2f}",
             f"{each.least / least:.2f}",
@@ -38,10 +87,12 @@ def table(figures: Sequence[Figures], operations: float, peak: float | None) -> 
             f"{each.middle / middle:.2f}",
         )
         memory = "" if each.memory is None else f"{each.memory / 2**20:.0f}"
-        yield row(each.name, *times, f"{speed / 1e9:.1f}", share, f"{each.start:.2f}", memory)
+        yield row(each.name, *times, rate, share, f"{each.start:.2f}", memory)
+    if found.peak:
+        yield f"peak: {found.peak / 1e9:.0f} GFLOP/s in a product of two 2048 x 2048 matrices"
 
 
-def as_json(figures: Sequence[Figures], about: Mapping[str, Any], operations: float, peak: float | None) -> dict[str, Any]:
+def as_json(found: Measured) -> dict[str, Any]:
     """All of it, in seconds, bytes and operations."""
     rows = [
         {
@@ -49,17 +100,17 @@ def as_json(figures: Sequence[Figures], about: Mapping[str, Any], operations: fl
             "least": each.least,
             "median": each.middle,
             "times": each.times,
-            "operations_per_second": operations / each.least,
+            "operations_per_second": found.case.operations / each.least,
             "start": each.start,
             "memory": each.memory,
         }
-        for each in figures
+        for each in found.figures
     ]
-    return {**about, "operations": operations, "peak_operations_per_second": peak, "contenders": rows}
+    return {**found.case.as_json(), "peak_operations_per_second": found.peak, "contenders": rows}
 
 
-def plot(path: str | Path, figures: Sequence[Figures], title: str) -> None:
-    """Draw a bar for each contender, the least time filled, the median as a mark.
+def plot(path: str | Path, runs: Sequence[Measured]) -> None:
+    """Draw a bar for each contender, the least time filled, the median as a mark; a panel for each case.
 
     Raises:
         UsageError: the file cannot be written.
@@ -67,23 +118,33 @@ def plot(path: str | Path, figures: Sequence[Figures], title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ranked = sorted(figures, key=lambda one: -one.least)
-    figure = Figure(figsize=(8, 1.1 + 0.42 * len(ranked)), dpi=110, layout="constrained")
+    heights = [1.1 + 0.42 * len(each.figures) for each in runs]
+    figure = Figure(figsize=(8, sum(heights)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    panels = figure.subplots(len(runs), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, each in zip(panels, runs, strict=True):
+        _panel(axes, each)
+    with temporary(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # names in letters that the font does not have
+        figure.savefig(file)
+
+
+def _panel(axes: Any, found: Measured) -> None:
+    """The bars of one case."""
+    ranked = sorted(found.figures, key=lambda one: -one.least)
     places = range(len(ranked))
     axes.barh(places, [1e3 * each.least for each in ranked], 0.62, color="#3b73b9")
-    axes.plot([1e3 * each.middle for each in ranked], places, "|", color="#202020", markersize=14, label="median")
+    axes.plot([1e3 * each.middle for each in ranked], places, "|", color=_INK, markersize=14)
     for place, each in zip(places, ranked, strict=True):
-        right = max(each.least, each.middle)
-        axes.annotate(
-            f"{1e3 * each.least:.1f}", (1e3 * right, place), (6, 0), textcoords="offset points", va="center", fontsize=9
-        )
+        words = f"{_milliseconds(each.least)}  (median {_milliseconds(each.middle)})"
+        at = (1e3 * max(each.least, each.middle), place)
+        axes.annotate(words, at, (7, 0), textcoords="offset points", va="center", fontsize=9, color=_INK)
     axes.set_yticks(places, [each.name for each in ranked])
     axes.set_xlabel("milliseconds, least of all runs")
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    axes.legend(loc="lower right", frameon=False)
-    axes.set_xlim(0, 1.15e3 * max(max(each.least, each.middle) for each in ranked))
+    axes.set_title(found.case.title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
+    axes.set_xlim(0, 1.3e3 * max(max(each.least, each.middle) for each in ranked))
     axes.spines[["top", "right"]].set_visible(False)
-    with temporary(path) as file:
-        figure.savefig(file)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.1f}" if seconds > _SHORT else f"{1e3 * seconds:.2f}"

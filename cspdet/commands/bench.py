@@ -1,13 +1,14 @@
 """Measure how fast a network runs, by all engines that are installed, in turn.
 
   cspdet bench X.cfg X.weights
-  cspdet bench yolov4-tiny --size 416 --batch 8 --json speed.json --plot speed.png
+  cspdet bench yolov4-tiny --size 320,416x256,608 --batch 1,8 --json speed.json --plot speed.png
   cspdet bench X.cfg X.weights --peers --peer-python other/bin/python
   cspdet bench X.cfg X.weights --layers
 
 Each engine has a process of its own; all are alive at once and asked in turn, round by round, so that what else the machine
-does disturbs all alike. The least time of a run is what to compare; the median tells how disturbed the run was. Only the
-network is measured: no image is read or scaled, no box decoded. Without weights, initial ones are used.
+does disturbs all alike. The least time of a run is what to compare; the median tells how disturbed the run was. Memory is the
+most that the process had resident, libraries included. Only the network is measured: no image is read or scaled, no box
+decoded. Without weights, initial ones are used. Several sizes and batches are measured one after the other.
 """
 
 from __future__ import annotations
@@ -15,16 +16,23 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.commands.loading import cfg_of, positive, sort_files
-from cspdet.errors import CspdetError, UsageError
+from cspdet.errors import CfgError, CspdetError, UsageError
 from cspdet.text import printable
 
 if TYPE_CHECKING:
     from cspdet.bench.contender import Contender, Subject
+    from cspdet.bench.measure import Failure
+    from cspdet.bench.report import Measured
     from cspdet.graph import Graph
+
+T = TypeVar("T")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -32,117 +40,247 @@ def configure(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="cfg and weights files, or the name of a model")
     add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")
-    add("--engines", default="", metavar="NAME,…", help="engines to measure (default: all that are installed)")
-    add("--size", type=_size, default=(None, None), metavar="W[xH]", help="size of the network's input in pixels")
-    add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
+    about = "engines to measure (default: all that are installed)"
+    add("--engines", type=_several(str), default=[], metavar="NAME,…", help=about)
+    about = "size of the network's input in pixels (default: that of the cfg)"
+    add("--size", type=_several(_size), default=[(None, None)], metavar="W[xH],…", help=about)
+    add("--batch", type=_several(positive), default=[1], metavar="N,…", help="images at a time (default: 1)")
     add("--rounds", type=positive, default=7, metavar="N", help="how often each is asked (default: 7)")
     add("--device", default="cpu", help="where PyTorch runs it: cpu, cuda, … (default: cpu)")
     add("--peers", action="store_true", help="also OpenCV 4's Darknet importer, and `darknet` if it is on the PATH")
-    add("--peer-python", default=sys.executable, metavar="FILE", help="the Python that has OpenCV 4, if it is another one")
-    add("--layers", action="store_true", help="print the time of each layer in PyTorch's engine instead")
+    add("--peer-python", metavar="FILE", help="the Python that has OpenCV 4, if it is another one")
+    add("--layers", action="store_true", help="the time of each layer in PyTorch's engine instead")
     add("--json", metavar="FILE", help="write all times as JSON; - for standard output")
     add("--plot", metavar="FILE", help="draw them: .png, .svg, .pdf or .jpg")
     add_dialect(parser)
 
 
+class _Wanted(NamedTuple):
+    """Who is to be measured; `opencv` is the version that the peers' `python` has."""
+
+    engines: list[str]
+    python: str
+    opencv: str
+
+
 def run(arguments: Namespace) -> int:
     """Measure and print."""
-    from cspdet.analysis.bars import check_plot
-    from cspdet.bench.contender import engines, subject
-    from cspdet.files import check_writable
     from cspdet.models import find
+    from cspdet.weights.reader import read_any
 
+    cfg, weights = _sorted_out(arguments)
+    _check_outputs(arguments, [cfg, weights])
+    wanted = _wanted(arguments)
+    graphs = _graphs(arguments, cfg)
+    if graphs is None:
+        return 1
+    model = find(cfg)
+    if weights is None and model.trained:
+        weights = str(model.fetch_weights())
+    for graph in graphs if weights else ():
+        read_any(weights or "", graph)  # says what is wrong with them
+    return _layers(arguments, graphs, weights) if arguments.layers else _compare(arguments, graphs, weights, wanted)
+
+
+def _sorted_out(arguments: Namespace) -> tuple[str, str | None]:
+    """The cfg or name of the model, and the weights, by their endings."""
     found, others = sort_files(arguments.files)
     cfg = cfg_of(arguments, found, others)
     if others or cfg is None:
         fact = f"`{others[0]}` is no cfg, weights file or model" if others else "no network was named"
         raise UsageError(fact, "cspdet bench X.cfg X.weights, or the name of a model")
+    if "exported" in found:
+        raise UsageError(f"`{cfg}` is an exported network, which only one engine runs", "name a cfg and its weights")
+    for kind in ("data", "names"):
+        if kind in found:
+            raise UsageError(f"`{found[kind]}` has nothing to do with how fast a network is", "leave it out")
+    return cfg, found.get("weights")
+
+
+def _check_outputs(arguments: Namespace, reads: Sequence[str | None]) -> None:
+    """See that everything asked for can be written, before the work."""
+    from cspdet.analysis.bars import check_plot
+    from cspdet.files import check_writable, overwrites, real_path
+
+    written = [each for each in (arguments.json, arguments.plot) if each and each != "-"]
+    for path in written:
+        check_writable(path)
+        if real_path(path) in {real_path(each) for each in reads if each}:
+            raise overwrites(path)
     if arguments.plot:
         check_plot(arguments.plot)
-    if arguments.json and arguments.json != "-":
-        check_writable(arguments.json)
-    names, _ = engines([name.strip() for name in arguments.engines.split(",") if name.strip()], arguments.device)
-    width, height = arguments.size
-    graph = graph_or_diagnostics(read_cfg(cfg, arguments), dialect_of(arguments), width=width, height=height)
-    if graph is None:
-        return 1
-    model = find(cfg)
-    weights = found.get("weights") or (str(model.fetch_weights()) if model.trained else None)
-    with subject(graph, weights, arguments.batch, arguments.device) as what:
-        return _layers(arguments, what) if arguments.layers else _compare(arguments, what, names)
+    if len(written) > len({*map(real_path, written)}):
+        raise UsageError(f"`{arguments.plot}` would be written twice", "name two files")
 
 
-def _compare(arguments: Namespace, what: Subject, names: list[str]) -> int:
-    """Measure engines and peers in turn."""
-    from cspdet.bench.contender import PEAK, engine, opencv_version, peak, peers
+def _wanted(arguments: Namespace) -> _Wanted:
+    """Who is to be measured, after seeing that they are there and that all options have an effect."""
+    from cspdet.bench.contender import engines, has_importer, opencv_version
+
+    device, python = arguments.device, arguments.peer_python or sys.executable
+    names, left_out = engines(arguments.engines, device)
+    if arguments.layers:
+        others = [name for name in arguments.engines if name != "torch"]
+        vain = {
+            "--peers": arguments.peers,
+            "--plot": arguments.plot,
+            f"--device {device}": device != "cpu",
+            f"--engines {','.join(others)}": others,
+        }
+        for option in (option for option, given in vain.items() if given):
+            raise UsageError(
+                f"`{option}` has no effect with `--layers`: that times PyTorch's engine on the CPU", "leave out one"
+            )
+    if arguments.peer_python and not arguments.peers:
+        raise UsageError("`--peer-python` has no effect without `--peers`", "add `--peers`")
+    if device != "cpu":
+        from cspdet.network import usable_device
+
+        if arguments.peers:
+            raise UsageError(f"peers run on CPUs, not on `{device}`", "leave out `--peers`")
+        usable_device(device)
+    if left_out:
+        print(f"note: left out, for they run on CPUs: {', '.join(left_out)}", file=sys.stderr)
+    version = opencv_version(python) if arguments.peers else ""
+    if arguments.peer_python and not has_importer(version):
+        fact = f"`{python}` has OpenCV {version}" if version else f"`{python}` has no OpenCV"
+        raise UsageError(fact, "name a Python with OpenCV 4, the last with a Darknet importer")
+    return _Wanted(names, python, version)
+
+
+def _graphs(arguments: Namespace, cfg: str) -> list[Graph] | None:
+    """The network in each size; None after it was said what is wrong with it.
+
+    Raises:
+        UsageError: a size is impossible.
+    """
+    from cspdet.rules import load
+
+    source, dialect = read_cfg(cfg, arguments), dialect_of(arguments)
+    graphs: list[Graph] = []
+    for width, height in arguments.size:
+        graph = None
+        with suppress(CfgError):
+            graph, _ = load(source, dialect, width=width, height=height)
+        if graph is None or not graphs:
+            graph = graph_or_diagnostics(source, dialect, width=width, height=height)  # has a word about warnings, too
+        if graph is None:
+            return None
+        graphs.append(graph)
+    return graphs
+
+
+def _compare(arguments: Namespace, graphs: Sequence[Graph], weights: str | None, wanted: _Wanted) -> int:
+    """Measure engines and peers in turn: in each size, by each batch."""
+    from cspdet.bench.contender import subject
+    from cspdet.bench.report import as_json, plot, table
+
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        """Say once what is so for all sizes and batches."""
+        if line not in told:
+            print(printable(line), file=sys.stderr)
+        told.add(line)
+
+    runs: list[Measured] = []
+    failed = False
+    for graph in graphs:
+        with subject(graph, weights, arguments.device) as whole:
+            for batch in arguments.batch:
+                found, failures = _measured(arguments, whole._replace(batch=batch), wanted, tell)
+                several = f"{found.case.size}: " if len(graphs) * len(arguments.batch) > 1 else ""
+                for failure in failures:
+                    tell(f"warning: {'' if failure.limit else several}{failure}")
+                # An engine that does not take such networks is at fault only where somebody asked for it.
+                failed |= not found.figures or any(arguments.engines or not failure.limit for failure in failures)
+                if found.figures:
+                    runs.append(found)
+                    _say(arguments, [found.case.title, *table(found)], first=len(runs) == 1)
+    if not runs:
+        raise CspdetError("nothing could be measured", "the warnings above say why")
+    _write_json(arguments, [as_json(each) for each in runs])
+    if arguments.plot:
+        plot(arguments.plot, runs)
+        print(printable(f"saved: {arguments.plot}"), file=sys.stderr if arguments.json == "-" else sys.stdout)
+    return 1 if failed else 0
+
+
+def _measured(
+    arguments: Namespace, what: Subject, wanted: _Wanted, tell: Callable[[str], None]
+) -> tuple[Measured, list[Failure]]:
+    """The figures of one size and batch, and who has none."""
+    from cspdet.bench.contender import PEAK, engine, peak, peers
     from cspdet.bench.measure import measure
-    from cspdet.bench.report import PEAK_OPERATIONS, as_json, plot, table
+    from cspdet.bench.report import PEAK_OPERATIONS, Case, Measured
     from cspdet.commands.progress import progress
-    from cspdet.outputs import write_text
 
-    contenders: list[Contender] = [engine(name, what) for name in names]
-    python = arguments.peer_python
-    for each in peers(what, python, opencv_version(python)) if arguments.peers else ():
+    contenders: list[Contender] = [engine(name, what) for name in wanted.engines]
+    for each in peers(what, wanted.python, wanted.opencv) if arguments.peers else ():
         if isinstance(each, str):
-            print(printable(f"note: {each}"), file=sys.stderr)
+            tell(f"note: {each}")
         else:
             contenders.append(each)
-    with progress(arguments.rounds, "measuring", "rounds") as advance:
-        measured, failures = measure([*contenders, peak(what.device)], arguments.rounds, advance)
-    for failure in failures:
-        print(printable(f"warning: {failure}"), file=sys.stderr)
-    figures = [each for each in measured if each.name != PEAK]
-    if not figures:
-        raise CspdetError("nothing could be measured", "the warnings above say why")
-    fastest = next((PEAK_OPERATIONS / each.least for each in measured if each.name == PEAK), None)
-    operations = what.graph.operations * what.batch
-    title = _title(what.graph, what.batch)
-    if arguments.json != "-":
-        print(title)
-        for line in table(figures, operations, fastest):
-            print(printable(line))
-        if fastest:
-            print(f"peak: {fastest / 1e9:.0f} GFLOP/s in a product of two 2048 x 2048 matrices")
-    if arguments.json:
-        about = {"cfg": what.graph.source.path, "input": str(what.graph.input), "batch": what.batch}
-        text = json.dumps(as_json(figures, about, operations, fastest), indent=1) + "\n"
-        if arguments.json == "-":
-            print(text, end="")
-        else:
-            write_text(arguments.json, text)
-    if arguments.plot:
-        plot(arguments.plot, figures, title)
-        print(f"saved: {arguments.plot}")
-    # An engine that does not take such networks is at fault only where somebody asked for it.
-    return 1 if any(arguments.engines or not failure.limit for failure in failures) else 0
+    case = Case(what.graph, what.batch, what.device)
+    with progress(arguments.rounds, f"measuring {case.size}", "rounds") as advance:
+        figures, failures = measure([*contenders, peak(what.device)], arguments.rounds, advance)
+    fastest = next((PEAK_OPERATIONS / each.least for each in figures if each.name == PEAK), None)
+    return Measured(case, [each for each in figures if each.name != PEAK], fastest), failures
 
 
-def _layers(arguments: Namespace, what: Subject) -> int:
-    """Print the time of each layer."""
-    from cspdet.bench.layers import layer_table, layer_times
-    from cspdet.loading import load
+def _layers(arguments: Namespace, graphs: Sequence[Graph], weights: str | None) -> int:
+    """The time of each layer, in each size, by each batch."""
+    from cspdet.bench.contender import load_quietly
+    from cspdet.bench.layers import layer_table, layer_times, layers_as_json
+    from cspdet.bench.report import Case
+    from cspdet.lowering import NotLoweredError
 
-    detector = load(
-        what.graph.source.path,
-        what.weights,
-        width=what.graph.input.width,
-        height=what.graph.input.height,
-        engine="torch",
-        dialect=what.graph.dialect,
-        settings=what.graph.source.settings,
-    )
-    times = layer_times(detector.graph, detector.arrays, what.batch, arguments.rounds)
-    print(_title(what.graph, what.batch))
-    for line in layer_table(detector.graph, times, what.batch):
-        print(printable(line))
+    runs: list[Mapping[str, Any]] = []
+    for graph, batch in product(graphs, arguments.batch):
+        detector = load_quietly(graph, weights)
+        case = Case(detector.graph, batch, "cpu")
+        try:
+            times = layer_times(detector.graph, detector.arrays, batch, arguments.rounds)
+        except NotLoweredError as error:
+            raise UsageError(
+                f"{error.message}, and not in its engine, whose layers are timed", "leave out `--layers`"
+            ) from None
+        runs.append(layers_as_json(case, times))
+        _say(arguments, [case.title, *layer_table(case, times)], first=len(runs) == 1)
+    _write_json(arguments, runs)
     return 0
 
 
-def _title(graph: Graph, batch: int) -> str:
-    from pathlib import Path
+def _say(arguments: Namespace, lines: Sequence[str], *, first: bool) -> None:
+    """Print a table, unless standard output is for JSON."""
+    if arguments.json != "-":
+        print("\n".join([*([] if first else [""]), *map(printable, lines)]), flush=True)
 
-    many = f", {batch} images at a time" if batch > 1 else ""
-    return f"{Path(graph.source.path).stem}, {graph.input}{many}, {graph.operations * batch / 1e9:.3f} BFLOPs"
+
+def _write_json(arguments: Namespace, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Write the JSON of a run, or of several a list of them, if it was asked for."""
+    from cspdet.outputs import write_text
+
+    text = json.dumps(runs[0] if len(runs) == 1 else {"runs": runs}, indent=1) + "\n"
+    if arguments.json == "-":
+        print(text, end="")
+    elif arguments.json:
+        write_text(arguments.json, text)
+
+
+def _several(parse: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """A function that reads values with commas between them."""
+
+    def read(text: str) -> list[T]:
+        found: list[T] = []
+        for word in text.split(","):
+            value = parse(word.strip())
+            if value in found:
+                raise ArgumentTypeError(f"`{word.strip()}` is named twice")
+            found.append(value)
+        return found
+
+    return read
 
 
 def _size(text: str) -> tuple[int, int]:

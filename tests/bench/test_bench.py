@@ -1,68 +1,25 @@
-"""Measuring: what is asked and printed, and what becomes of those that cannot run. No test looks at how long anything took."""
+"""`cspdet bench`: what is asked, printed and written. No test looks at how long anything took."""
 
 from __future__ import annotations
 
 import json
-import os
-import stat
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cspdet.bench.contender import Contender, engine, environment, opencv_version, peers, subject
 from cspdet.bench.layers import layer_table, layer_times
-from cspdet.bench.measure import Figures, measure
-from cspdet.bench.report import table
+from cspdet.bench.measure import Figures
+from cspdet.bench.report import Case, Measured, plot, table
 from cspdet.cfg.source import Source
-from cspdet.cli import main
 from cspdet.loading import load
 from cspdet.engines import ENGINES
-from cspdet.errors import UsageError, WeightsError
 from cspdet.rules import load as load_graph
+from tests.bench.conftest import TEXT
 from tests.conftest import ROOT
 
-TEXT = """[net]
-width=64
-height=64
-channels=3
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=2
-pad=1
-activation=leaky
-[convolutional]
-filters=18
-size=1
-activation=linear
-[yolo]
-mask=0,1,2
-anchors=1,1,2,2,3,3
-num=3
-classes=1
-"""
-
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cfg(tmp_path: Path) -> Path:
-    path = tmp_path / "small.cfg"
-    path.write_text(TEXT)
-    return path
-
-
-def program(folder: Path, name: str, code: str) -> Path:
-    """An executable of that name, which this Python runs."""
-    path = folder / name
-    path.write_text(f"#!{sys.executable}\n{code}")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 def test_all_engines_in_turn(run: Run, cfg: Path, tmp_path: Path) -> None:
@@ -72,7 +29,7 @@ def test_all_engines_in_turn(run: Run, cfg: Path, tmp_path: Path) -> None:
     graph = load_graph(Source.read(cfg), width=96, height=32)[0]
     written = json.loads(found.read_text())
     assert written["operations"] == 2 * graph.operations
-    assert (written["input"], written["batch"]) == ("96x32x3", 2)
+    assert (written["input"], written["batch"], written["device"]) == ("96x32x3", 2, "cpu")
     assert {each["name"] for each in written["contenders"]} == {*ENGINES}
     for each in written["contenders"]:
         assert each["least"] == min(each["times"]) > 0
@@ -89,106 +46,56 @@ def test_all_engines_in_turn(run: Run, cfg: Path, tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_table() -> None:
-    figures = [Figures("b", (0.004, 0.002, 0.008), 1.5, 2**20), Figures("a", (0.001, 0.003, 0.002), 0.25, 3 * 2**20)]
-    lines = [line.split() for line in table(figures, 4e6, 8e9)]
-    assert lines[1] == ["a", "1.00", "1.00", "2.00", "1.00", "4.0", "50", "%", "0.25", "3"]
-    assert lines[2] == ["b", "2.00", "2.00", "4.00", "2.00", "2.0", "25", "%", "1.50", "1"]
+FIGURES = [Figures("b", (0.004, 0.002, 0.008), 1.5, 2**20), Figures("a", (0.001, 0.003, 0.002), 0.25, None)]
 
 
-def serving(name: str, run: str, before: str = "") -> Contender:
-    """A contender that calls this expression."""
-    code = f"import time\n{before}\nfrom cspdet.bench.protocol import serve\nserve(lambda: {run}, 0, 0)"
-    return Contender(name, (sys.executable, "-c", code))
+def test_the_table(cfg: Path) -> None:
+    case = Case(load_graph(Source.read(cfg))[0], 3, "cpu")
+    lines = [line.split() for line in table(Measured(case, FIGURES, 1000 * case.operations))]
+    speeds = [f"{case.operations * runs / 1e9:.1f}" for runs in (1000, 500)]
+    assert lines[1] == ["a", "1.00", "1.00", "2.00", "1.00", speeds[0], "100", "%", "0.25"]
+    assert lines[2] == ["b", "2.00", "2.00", "4.00", "2.00", speeds[1], "50", "%", "1.50", "1"]
+    assert lines[3][:3] == ["peak:", f"{case.operations / 1e6:.0f}", "GFLOP/s"]
 
 
-def test_who_cannot_run_is_named() -> None:
-    silent = Contender("silent", (sys.executable, "-c", "pass"))
-    broken = Contender("broken", (sys.executable, "-c", "raise SystemExit('no such layer')"))
-    late = Contender("late", (sys.executable, "-c", 'print(\'{"first": 1, "loading": 1}\')'))
-    killed = Contender("killed", (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
-    figures, failures = measure([silent, serving("good", "0"), broken, late, killed], 2)
-    assert [each.name for each in figures] == ["good"]
-    assert [each.reason for each in failures] == [
-        "it said nothing",
-        "no such layer",
-        "it said nothing",
-        "it was ended by SIGKILL: is there enough memory?",
-    ]
-    assert str(failures[1]) == "`broken` cannot run this network: no such layer"
-    assert not any(each.limit for each in failures)
+def test_no_speed_where_darknet_counts_no_operations(tmp_path: Path) -> None:
+    path = tmp_path / "softmax.cfg"
+    path.write_text("[net]\nbatch=1\ninputs=4\n[softmax]\n")
+    case = Case(load_graph(Source.read(path))[0], 1, "cpu")
+    line = [*table(Measured(case, FIGURES[:1], 1e9))][1]
+    assert line.split() == ["b", "2.00", "1.00", "4.00", "1.00", "1.50", "1"]
 
 
-def test_who_fails_in_the_middle_does_not_end_the_others() -> None:
-    fails = serving("fails", "left.pop()", "left = [*range(60)]")
-    (good,), (failure,) = measure([fails, serving("good", "0")], 3)
-    assert (good.name, len(good.times)) == ("good", 3 * 50)
-    assert (failure.name, failure.reason) == ("fails", "IndexError: pop from empty list")
+def test_charts_of_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "a$b$_{車.cfg"
+    path.write_text(TEXT)
+    case = Case(load_graph(Source.read(path))[0], 1, "cpu")
+    plot(tmp_path / "x.svg", [Measured(case, FIGURES, None)] * 2)
+    assert "</svg>" in (tmp_path / "x.svg").read_text()
 
 
-def test_what_libraries_print_disturbs_nobody() -> None:
-    """More of it than a pipe holds, also without an end of the line."""
-    noise = "import sys\nsys.stderr.write('x' * 2**17)\nsys.stdout.write('[1]\\n{no JSON}\\n' + 'y' * 2**17)"
-    (figures,), failures = measure([serving("loud", "0", noise)], 1)
-    assert not failures
-    assert figures.times
+def test_several_sizes(run: Run, cfg: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    words = ("bench", cfg, "--engines", "onnxruntime", "--rounds", 1)
+    code, out, err = run(*words, "--size", "64", "--batch", 2, "--plot", one)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"saved: {one}"
+    code, out, err = run(*words, "--size", "64,96x32", "--batch", 2, "--plot", two, "--json", "-")
+    assert (code, err) == (0, f"saved: {two}\n")
+    runs = json.loads(out)["runs"]
+    assert [(each["input"], each["batch"]) for each in runs] == [("64x64x3", 2), ("96x32x3", 2)]
+    assert all([contender["name"] for contender in each["contenders"]] == ["onnxruntime"] for each in runs)
+    heights = [int.from_bytes(path.read_bytes()[20:24], "big") for path in (one, two)]
+    assert heights[1] == 2 * heights[0]
 
 
-def test_memory_is_that_of_the_process_itself() -> None:
-    """Not that of us, who start it, nor that of the other contenders."""
-    ours = np.ones(2**25)
-    large = serving("large", "len(mine)", "mine = bytes(range(256)) * 2**19")
-    (large_figures, small), _ = measure([large, serving("small", "0")], 1)
-    assert small.memory is not None
-    assert large_figures.memory is not None
-    assert 2**20 < small.memory < 2**26 < 2**27 < large_figures.memory < ours.nbytes
-
-
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no groups of processes")
-def test_nobody_is_left_behind(tmp_path: Path) -> None:
-    """Not when a round is interrupted, and not what a contender has started itself."""
-    note = tmp_path / "numbers"
-    before = (
-        "import os, subprocess\nfrom pathlib import Path\nchild = subprocess.Popen(['sleep', '600'])\n"
-        f"Path({str(note)!r}).write_text(f'{{os.getpid()}} {{child.pid}}')"
-    )
-
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        measure([serving("parent", "0", before)], 1, interrupt)
-    numbers = [int(number) for number in note.read_text().split()]
-    assert len(numbers) == 2
-    for number in numbers:
-        assert gone(number)
-
-
-def gone(number: int) -> bool:
-    """Whether a process ends within seconds; who waits for those that lost their parent may take a moment."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-            os.kill(number, 0)
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def test_an_engine_that_takes_no_such_network_is_not_replaced(tmp_path: Path) -> None:
-    """`load` would hand it over to PyTorch's module, which is what `torch` stands for here."""
-    path = tmp_path / "recurrent.cfg"
-    layers = "[rnn]\noutput=8\nhidden=8\n[connected]\noutput=4\n[softmax]\n"
-    path.write_text(f"[net]\nbatch=1\ninputs=4\ntime_steps=1\n{layers}")
-    graph = load_graph(Source.read(path))[0]
-    with subject(graph, None, 1, "cpu") as what:
-        (torch,), (failure,) = measure([engine("onnxruntime", what), engine("torch", what)], 1)
-    assert torch.name == "torch"
-    assert (failure.name, failure.limit) == ("onnxruntime", True)
-    assert failure.reason.startswith("only PyTorch runs layer 0, `[rnn]` in ")
+def test_a_device_that_not_all_engines_have(run: Run, cfg: Path) -> None:
+    """PyTorch has a name for the processor that others do not know."""
+    code, out, err = run("bench", cfg, "--device", "cpu:0", "--rounds", 1)
+    assert (code, err) == (0, "note: left out, for they run on CPUs: openvino, onnxruntime, ncnn\n")
+    lines = out.splitlines()
+    assert lines[0].endswith(" BFLOPs, cpu:0")
+    assert [line.split()[0] for line in lines[2:]] == ["torch", "peak:"]
 
 
 def test_only_who_was_asked_for_is_at_fault(run: Run, tmp_path: Path) -> None:
@@ -205,119 +112,44 @@ def test_only_who_was_asked_for_is_at_fault(run: Run, tmp_path: Path) -> None:
     assert err.startswith(said)
 
 
-def test_weights_of_any_kind(cfg: Path, tmp_path: Path) -> None:
-    """Peers read Darknet's own alone, and of the whole network."""
-    graph = load_graph(Source.read(cfg))[0]
-    whole, first, tensors = (str(tmp_path / name) for name in ("w.weights", "w.conv.1", "w.safetensors"))
-    detector = load(cfg)
-    detector.save_weights(whole)
-    detector.save_weights(first, cutoff=1)
-    assert main(["weights", "convert", str(cfg), whole, tensors]) == 0
-    with subject(graph, whole, 1, "cpu") as what:
-        assert what.weights == whole
-    with subject(graph, tensors, 1, "cpu") as what:
-        assert Path(what.weights).read_bytes() == Path(whole).read_bytes()
-    with subject(graph, first, 1, "cpu") as what:
-        assert Path(what.weights).stat().st_size == Path(whole).stat().st_size
-        assert Path(what.weights).read_bytes()[20:].startswith(Path(first).read_bytes()[20:])
-    with pytest.raises(WeightsError), subject(graph, str(ROOT / "weights" / "cspdet-nano.weights"), 1, "cpu"):
-        pass
-
-
-def python_with(folder: Path, name: str, path: str) -> str:
-    """A Python of that name which looks for packages there first, and not where ours are."""
-    script = folder / name
-    script.write_text(f"#!/bin/sh\nPYTHONPATH='{path}' exec '{sys.executable}' -S \"$@\"\n")
-    script.chmod(0o755)
-    return str(script)
-
-
-def test_the_version_of_another_pythons_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cv2.py").write_text("print('hello')\n__version__ = '4.9.0'\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert opencv_version(sys.executable) == "4.9.0"
-    assert opencv_version(python_with(tmp_path, "bare", "")) == ""
-    other = tmp_path / "other-python"
-    other.symlink_to(sys.executable)
-    assert environment(str(other)).get("PYTHONPATH") is None
-    assert environment(sys.executable)["PYTHONPATH"] == str(tmp_path)
-    with pytest.raises(UsageError, match="cannot run `/nowhere/python`: no such file"):
-        opencv_version("/nowhere/python")
-    for foreign in ("ls", "true"):
-        with pytest.raises(UsageError, match=f"`{foreign}` is no Python"):
-            opencv_version(foreign)
-
-
-def test_peers_that_are_not_there(cfg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    graph = load_graph(Source.read(cfg))[0]
-    with subject(graph, None, 1, "cpu") as what:
-        first, second = peers(what, "python", "")
-        assert str(first).startswith("OpenCV 4, the last with a Darknet importer, is not there: `python` has no OpenCV")
-        assert second == "there is no `darknet` on the PATH"
-        assert "has OpenCV 5.0.0" in str(next(peers(what, "python", "5.0.0")))
-        found = next(peers(what, "other", "4.14.0"))
-        assert isinstance(found, Contender)
-        assert (found.name, found.command[0]) == ("opencv 4.14.0", "other")
-
-
-def test_a_darknet_binary(cfg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in that reads what Darknet reads, and prints as Darknet does. Its memory counts, not that of who asks it."""
-    code = (
-        "import sys\nfrom pathlib import Path\n"
-        "assert sys.argv[1:3] == ['detector', 'test'] and sys.argv[-1] == '-dont_show', sys.argv\n"
-        "assert 'classes=1' in Path(sys.argv[3]).read_text() and 'width=96' in Path(sys.argv[4]).read_text()\n"
-        "assert Path(sys.argv[5]).stat().st_size > 100\n"
-        "mine = bytes(range(256)) * 2**18\n"
-        "sys.stdout.write('Enter Image Path: '); sys.stdout.flush()\n"
-        "for line in sys.stdin:\n"
-        "    assert Path(line.strip()).read_bytes().startswith(b'P6 96 32 255')\n"
-        "    sys.stdout.write(f'{line.strip()}: Predicted in 12.500000 milli-seconds.\\nEnter Image Path: ')\n"
-        "    sys.stdout.flush()\n"
-    )
-    program(tmp_path, "darknet", code)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    graph = load_graph(Source.read(cfg), width=96, height=32)[0]
-    with subject(graph, None, 1, "cpu") as what:
-        (peer,) = [each for each in peers(what, "python", "") if isinstance(each, Contender)]
-        (figures,), failures = measure([peer], 2)
-    assert not failures
-    assert {*figures.times} == {0.0125}
-    assert figures.memory is None if sys.platform != "linux" else (figures.memory or 0) > 2**26
-
-
-def test_networks_that_darknet_cannot_read_have_no_peers(tmp_path: Path) -> None:
-    path = tmp_path / "own.cfg"
-    path.write_text(TEXT.replace("size=3", "size_x=3\nsize_y=1"))
-    graph = load_graph(Source.read(path))[0]
-    with subject(graph, None, 1, "cpu") as what:
-        assert [*peers(what, "python", "4.14.0")] == ["there are no peers: no Darknet reads this network"]
-
-
-def test_variables_reach_the_processes(tmp_path: Path) -> None:
-    path = tmp_path / "variable.cfg"
-    path.write_text("[define]\nwidth=1\n" + TEXT.replace("filters=8", "filters=$(8*width)"))
-    graph = load_graph(Source.read(path).set({"width": "2"}))[0]
-    with subject(graph, None, 1, "cpu") as what:
-        figures, failures = measure([engine("onnxruntime", what)], 1)
-    assert not failures
-    assert figures
-
-
 def test_each_layer_has_its_time() -> None:
     detector = load("cspdet-nano")
     times = layer_times(detector.graph, detector.arrays, 1, 2)
     computing = {node.index for node in detector.graph.nodes if node.operations}
     assert computing <= {*times}
-    lines = [*layer_table(detector.graph, times, 1)]
+    lines = [*layer_table(Case(detector.graph, 1, "cpu"), times)]
     shares = [float(line.split("%")[0].split()[-1]) for line in lines[1:-1]]
     assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
 
 
-def test_layers_on_request(run: Run, cfg: Path) -> None:
-    code, out, _ = run("bench", cfg, "--layers", "--rounds", 1)
-    assert code == 0
+def test_layers_on_request(run: Run, cfg: Path, tmp_path: Path) -> None:
+    found = tmp_path / "layers.json"
+    code, out, err = run("bench", cfg, "--layers", "--engines", "torch", "--rounds", 1, "--json", found)
+    assert (code, err) == (0, "")
     assert [line.split()[1] for line in out.splitlines()[2:4]] == ["convolutional", "convolutional"]
+    written = json.loads(found.read_text())
+    assert (written["input"], written["batch"]) == ("64x64x3", 1)
+    first, second, *_ = written["layers"]
+    assert (first["index"], first["name"], first["output"]) == (0, "convolutional", "32x32x8")
+    assert first["operations"] + second["operations"] == written["operations"] == load_graph(Source.read(cfg))[0].operations
+    assert written["seconds"] == pytest.approx(sum(each["seconds"] for each in written["layers"]))
+
+
+def test_layers_of_several_sizes_and_batches(run: Run, cfg: Path) -> None:
+    words = ("bench", cfg, "--layers", "--rounds", 1, "--size", "96x32,64", "--batch", "1,3")
+    code, out, _ = run(*words, "--json", "-")
+    assert code == 0
+    runs = json.loads(out)["runs"]
+    asked = [(size, batch) for size in ("96x32x3", "64x64x3") for batch in (1, 3)]
+    assert [(each["input"], each["batch"]) for each in runs] == asked
+    assert runs[1]["layers"][0]["operations"] == 3 * runs[0]["layers"][0]["operations"]
+    code, out, _ = run(*words)
+    assert [part.splitlines()[0].rpartition(",")[0] for part in out.split("\n\n")] == [
+        "small, 96x32x3",
+        "small, 96x32x3, 3 images at a time",
+        "small, 64x64x3",
+        "small, 64x64x3, 3 images at a time",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -326,7 +158,30 @@ def test_layers_on_request(run: Run, cfg: Path) -> None:
         ((), "error: no network was named\n  help: cspdet bench X.cfg X.weights, or the name of a model\n"),
         (("nope.cfg",), "error: no such file: `nope.cfg`\n  help: check the path\n"),
         (("cspdet-nano", "a.jpg"), "error: `a.jpg` is no cfg, weights file or model\n"),
-        (("cspdet-nano", "--engines", "torch,x"), "error: there is no engine `x`\n"),
+        (("x.weights",), "error: no network was named\n"),
+        (("cspdet-nano", "nope.weights"), "error: no such file: `nope.weights`\n"),
+        (("cspdet-nano", "x.names"), "error: `x.names` has nothing to do with how fast a network is\n"),
+        (("x.onnx",), "error: `x.onnx` is an exported network"),
+        (("cspdet-nano", "--engines", "torch,x"), "error: there is no engine `x` to measure\n  help: one of: torch, openvino,"),
+        (("cspdet-nano", "--engines", "auto"), "error: there is no engine `auto` to measure\n"),
+        (("cspdet-nano", "--engines", "torch,torch"), "error: argument --engines: `torch` is named twice\n"),
+        (("cspdet-nano", "--size", "416,416x416"), "error: argument --size: `416x416` is named twice\n"),
+        (
+            ("cspdet-nano", "--size", "416,400"),
+            "error: the width of 400 is no multiple of the network's stride 32\n  help: use 384",
+        ),
+        (("cspdet-nano", "--batch", "1,0"), "error: argument --batch: `0` is no number from 1 on\n"),
+        (("cspdet-nano", "--peers", "--peer-python", "ls"), "error: `ls` is no Python\n"),
+        (("cspdet-nano", "--peers", "--peer-python", "/nowhere/python"), "error: cannot run `/nowhere/python`: no such file"),
+        (("cspdet-nano", "--peer-python", "python"), "error: `--peer-python` has no effect without `--peers`\n"),
+        (("cspdet-nano", "--layers", "--peers"), "error: `--peers` has no effect with `--layers`"),
+        (("cspdet-nano", "--layers", "--plot", "x.png"), "error: `--plot` has no effect with `--layers`"),
+        (("cspdet-nano", "--layers", "--engines", "torch,ncnn"), "error: `--engines ncnn` has no effect with `--layers`"),
+        (("cspdet-nano", "--layers", "--device", "cpu:0"), "error: `--device cpu:0` has no effect with `--layers`"),
+        (("cspdet-nano", "--device", "nope"), "error: the device `nope` cannot be used"),
+        (("cspdet-nano", "--device", "cuda", "--peers"), "error: peers run on CPUs, not on `cuda`\n"),
+        (("cspdet-nano", "--device", "cuda", "--engines", "ncnn"), "error: the engine `ncnn` runs on CPUs, not on `cuda`\n"),
+        (("cspdet-nano", "--json", "x.png", "--plot", "x.png"), "error: `x.png` would be written twice\n"),
         (("cspdet-nano", "--plot", "x.foo"), "error: cannot write `x.foo`: `.foo` is no format of plots\n"),
         (("cspdet-nano", "--json", "/nowhere/x.json"), "error: cannot write `/nowhere/x.json`"),
     ],
@@ -335,6 +190,35 @@ def test_wrong_calls(run: Run, words: tuple[str, ...], said: str) -> None:
     code, out, err = run("bench", *words)
     assert (code, out) == (2, "")
     assert err.startswith(said)
+
+
+def test_nothing_that_is_read_is_written(run: Run, cfg: Path) -> None:
+    code, _, err = run("bench", cfg, "--json", cfg)
+    assert (code, err.splitlines()[0]) == (2, f"error: cannot write `{cfg}`: it is one of the files that are read")
+    assert cfg.read_text() == TEXT
+
+
+def test_weights_of_another_network(run: Run, cfg: Path) -> None:
+    code, out, err = run("bench", cfg, ROOT / "weights" / "cspdet-nano.weights")
+    assert (code, out) == (1, "")
+    assert err.count("error: ") == 1
+    assert "does not fit" in err
+
+
+def test_a_cfg_that_is_wrong(run: Run, cfg: Path) -> None:
+    cfg.write_text(TEXT.replace("filters=18", "filters=17"))
+    code, out, err = run("bench", cfg, "--size", "64,96")
+    assert (code, out) == (1, "")
+    assert err.startswith("error[head-filters]: ")
+
+
+def test_layers_that_the_engine_does_not_have(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "recurrent.cfg"
+    path.write_text("[net]\nbatch=1\ninputs=4\ntime_steps=1\n[rnn]\noutput=8\nhidden=8\n[softmax]\n")
+    code, out, err = run("bench", path, "--layers")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: only PyTorch runs layer 0, `[rnn]` in ")
+    assert err.endswith("  help: leave out `--layers`\n")
 
 
 def test_wrong_sizes(run: Run) -> None:
