@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,15 @@ def cfg(tmp_path: Path) -> Path:
     path = tmp_path / "small.cfg"
     path.write_text(TEXT)
     return path
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """No test is about speed, and threads that wait for each other take long where others use the cores, too."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
