@@ -108,6 +108,13 @@ def engines(wanted: Sequence[str], device: str) -> tuple[list[str], list[str]]:
     return [*wanted], []
 
 
+def describe() -> Iterator[str]:
+    """A line on every engine."""
+    width = max(map(len, ENGINES))
+    for name, kind in ENGINES.items():
+        yield f"  {name:{width}}  {kind.about}{'' if find_spec(kind.package) else ' (not installed)'}"
+
+
 def engine(name: str, what: Subject) -> Contender:
     """An engine of ours."""
     wanted = {

@@ -37,6 +37,9 @@ T = TypeVar("T")
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
+    from cspdet.bench.contender import describe
+
+    parser.epilog = "\n".join(["engines:", *describe()])
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="cfg and weights files, or the name of a model")
     add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")

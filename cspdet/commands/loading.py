@@ -51,6 +51,8 @@ def positive(text: str) -> int:
 
 def add_running(parser: ArgumentParser) -> None:
     """The options that say how a detector is loaded and run."""
+    from cspdet.engines import ENGINES
+
     add = parser.add_argument
     add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
     add("--device", default="cpu", help="where the network runs: cpu, cuda, cuda:1, … (default: cpu)")
@@ -58,7 +60,7 @@ def add_running(parser: ArgumentParser) -> None:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="what runs it: torch, openvino, onnxruntime, ncnn, or the fastest that is installed (default: auto)",
+        help=f"what runs it: {', '.join(ENGINES)}, or the fastest that is installed (default: auto)",
     )
     add(
         "--compile", action="store_true", help="run PyTorch's module through torch.compile; the first image takes half a minute"

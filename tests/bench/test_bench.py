@@ -233,3 +233,13 @@ def test_the_shipped_network_is_measured_by_its_name(run: Run) -> None:
     code, out, _ = run("bench", "cspdet-nano", "--engines", "openvino", "--rounds", 1, "--json", "-")
     assert code == 0
     assert [each["name"] for each in json.loads(out)["contenders"]] == ["openvino"]
+
+
+def test_help_lists_the_engines_there_are(run: Run) -> None:
+    _, out, _ = run("bench", "--help")
+    engines = out.split("engines:\n")[1].splitlines()
+    assert [line.split()[0] for line in engines] == [*ENGINES]
+    assert [line.split(maxsplit=1)[1] for line in engines] == [kind.about for kind in ENGINES.values()]
+    for command in ("detect", "map"):
+        _, out, _ = run(command, "--help")
+        assert f"what runs it: {', '.join(ENGINES)}, or" in " ".join(out.split())
