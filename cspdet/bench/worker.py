@@ -31,8 +31,8 @@ def _engine(wanted: dict[str, Any]) -> Callable[[], object]:
     """The engine itself: `load` would hand networks that it does not take over to another."""
     import numpy as np
 
-    from cspdet.loading import load
     from cspdet.engines import Engine, make_engine
+    from cspdet.loading import load
     from cspdet.lowering import NotLoweredError
 
     how = {name: wanted[name] for name in ("width", "height", "device", "dialect", "settings")}

@@ -13,8 +13,8 @@ from cspdet.bench.layers import layer_table, layer_times
 from cspdet.bench.measure import Figures
 from cspdet.bench.report import Case, Measured, plot, table
 from cspdet.cfg.source import Source
-from cspdet.loading import load
 from cspdet.engines import ENGINES
+from cspdet.loading import load
 from cspdet.rules import load as load_graph
 from tests.bench.conftest import TEXT
 from tests.conftest import ROOT

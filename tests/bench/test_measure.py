@@ -15,9 +15,9 @@ from cspdet.bench.contender import Contender, engine, engines, environment, open
 from cspdet.bench.measure import measure
 from cspdet.cfg.source import Source
 from cspdet.cli import main
-from cspdet.loading import load
 from cspdet.engines import ENGINES
 from cspdet.errors import UsageError, WeightsError
+from cspdet.loading import load
 from cspdet.rules import load as load_graph
 from tests.bench.conftest import TEXT
 from tests.conftest import ROOT
