@@ -28,6 +28,8 @@ def progress(total: int | None, about: str, unit: str = "images") -> Iterator[Ca
         TextColumn(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # What is printed meanwhile is drawn above the bar, unless it goes into a file.
+    above = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=above) as bar:
         task = bar.add_task(printable(about), total=total)
         yield lambda count: bar.advance(task, count)
