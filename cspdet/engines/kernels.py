@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cspdet.engines import winograd
 from cspdet.program.operations import (
     LINEAR,
     Activate,
@@ -123,6 +124,9 @@ def _convolution(operation: Convolve, program: Program, device: Any) -> Run:
     if device.type == "cpu" and _is_small_product(operation):
         return _pixel_convolution(operation)
 
+    if device.type == "cpu" and winograd.pays(operation):
+        return _activated(winograd.convolution(operation), operation.activation)
+
     top, left, bottom, right = operation.border
     around = None if (top, left) == (bottom, right) else (left, right, top, bottom)
     padding = (0, 0) if around else (top, left)
@@ -190,16 +194,24 @@ def _pixel_convolution(operation: Convolve) -> Run:
     filters, channels = operation.weight.shape[:2]
     weight = torch.from_numpy(np.ascontiguousarray(operation.weight.reshape(filters, channels).T))
     bias = torch.from_numpy(np.array(operation.bias, np.float32))
-    linear = operation.activation == LINEAR
-    after = _activation(operation.activation, overwrite=True)
 
-    def run(x: Tensor, *others: Tensor) -> Tensor:
+    def run(x: Tensor) -> Tensor:
         batch, _, height, width = x.shape
         rows = torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(-1, channels), weight)
-        found = rows.view(batch, height, width, filters).permute(0, 3, 1, 2)
+        return rows.view(batch, height, width, filters).permute(0, 3, 1, 2)
+
+    return _activated(run, operation.activation)
+
+
+def _activated(convolve: Run, activation: Activation) -> Run:
+    """What adds the second input, if there is one, and applies the function after a convolution."""
+    after = _activation(activation, overwrite=True)
+
+    def run(x: Tensor, *others: Tensor) -> Tensor:
+        found = convolve(x)
         for other in others:
             found.add_(other)
-        return found if linear else after(found)
+        return after(found)
 
     return run
 
