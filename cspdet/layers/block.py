@@ -16,6 +16,9 @@ from cspdet.layers.window import Window, Windows
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 def padded(pad: bool, padding: int, size: int) -> int:
     """Pixels added on every side: half the kernel with `pad`, whatever `padding` says (`parser.c:parse_convolutional`)."""
@@ -128,6 +131,14 @@ class Convolution(NamedTuple):
 
         return nn.ModuleDict(self.parts(dialect))
 
+    def lower(self, build: Builder, arrays: Arrays, x: Value, dialect: Dialect) -> Value:
+        """The same as an operation."""
+        from cspdet.layers.folding import folded
+
+        down, right = self.true_padding
+        border = (down, right, down, right)
+        return build.convolve(x, *folded(arrays, dialect, "conv"), self.stride, border, self.dilation, self.groups)
+
     def apply(self, parts: Any, x: Tensor, dialect: Dialect) -> Tensor:
         """(N, C, H, W) → (N, filters, H', W')."""
         from cspdet.layers.functional import batch_normalize, plain
@@ -166,6 +177,13 @@ class Dense(NamedTuple):
         from torch import nn
 
         return nn.ModuleDict(self.parts(dialect))
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value, dialect: Dialect) -> Value:
+        """The same as an operation."""
+        from cspdet.layers.folding import folded
+
+        weight, bias = folded(arrays, dialect, "linear")
+        return build.product(x, weight.T, bias)
 
     def apply(self, parts: Any, x: Tensor, dialect: Dialect) -> Tensor:
         """(N, inputs) → (N, outputs)."""

@@ -59,10 +59,8 @@ class Connected(Layer, names=("connected", "conn")):
 
     def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
         """A matrix product and its activation."""
-        from cspdet.layers.folding import folded
-
-        weight, bias = folded(arrays, self.dialect, "linear")
-        x = build.product(build.reshape(x, -1), weight.T, bias)
+        x = build.reshape(x, -1)
+        x = Dense(x.channels, self.output, self.batch_normalize).lower(build, arrays, x, self.dialect)
         return build.activate(self.activation, build.reshape(x, self.output, 1, 1))
 
     def parts(self, x: Shape) -> Parts:
