@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import cspdet
 from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
 from cspdet.cfg.source import Source
-from cspdet.engines import ENGINES, NotLoweredError, by_speed, check_engine, make_engine
+from cspdet.engines import COMPILED, ENGINES, NotLoweredError, by_speed, check_engine, make_engine
 from cspdet.graph import Graph
 from cspdet.image import read_image
 from cspdet.layers import BY_NAME
@@ -449,7 +449,7 @@ def test_the_command(run: Callable[..., tuple[int, str, str]], tmp_path: Path, m
         assert "cat: 78%" in out
     code, _, err = run("detect", picture, "--engine", "x")
     assert code == 2
-    assert err == f"error: there is no engine `x`\n  help: one of: auto, {', '.join(ENGINES)}\n"
+    assert err == f"error: there is no engine `x`\n  help: one of: auto, {', '.join([*ENGINES, COMPILED])}\n"
 
 
 def test_compiled_networks_are_kept_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
