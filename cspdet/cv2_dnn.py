@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from cspdet.errors import ExportError, UsageError
-from cspdet.export.model import continued, lowered_heads, raw_program
+from cspdet.export.model import lowered_heads, place_of, raw_program
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.graph import Graph
 from cspdet.layers.region import Region
 from cspdet.layers.yolo import Yolo
 from cspdet.loading import load
-from cspdet.program.builder import Value
+from cspdet.program.builder import Builder, Value
 from cspdet.program.operations import Activation, Dimensions, Program
 
 # Scores up to this are 0: `thresh` of OpenCV's region layer, which [region] sets and [yolo] does not.
@@ -55,7 +55,12 @@ def read_net_from_darknet(cfg: str | Path, weights: str | Path | None = None) ->
     detector = load(cfg, weights, engine="")
     if not detector.trained or detector.ends_before is not None:
         raise UsageError(f"there are no weights for all layers of `{cfg}`", "name a weights file of the whole network")
-    data = _onnx(detector.graph, raw_program(detector.graph, detector.arrays))
+    program = raw_program(detector.graph, detector.arrays)
+    if program.states:
+        layer = program.operations[program.states[0][0]].layer
+        message = f"{place_of(detector.graph, layer)} keeps a state from image to image, which a `cv2.dnn.Net` cannot"
+        raise ExportError(message, "`cspdet export` writes it with its states as inputs and outputs")
+    data = _onnx(detector.graph, program)
     try:
         return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
     except cv2.error as error:
@@ -67,7 +72,7 @@ def _onnx(graph: Graph, program: Program) -> bytes:
     """The bytes of an ONNX file whose outputs are those of OpenCV's importer."""
     if not graph.heads:
         return _classifier(graph, program)
-    build = continued(program)
+    build = Builder(program)
     found: dict[str, Value] = {}
     for node, boxes in lowered_heads(graph, program, build):
         threshold = next((value for kind, value in _THRESHOLDS.items() if isinstance(node.layer, kind)), 0.0)
@@ -75,8 +80,7 @@ def _onnx(graph: Graph, program: Program) -> bytes:
         scores = build.combine("multiply", boxes.scores, build.affine(above, 0.5, 0.5))
         name = "detection_out" if isinstance(node.layer, Region) else f"{node.name}_{node.index}"
         found[name] = build.join([boxes.xywh, boxes.objectness, scores], 1)
-    numbers = tuple(value.number for value in found.values())
-    writer = OnnxWriter(Program(program.input, tuple(build.operations), numbers))
+    writer = OnnxWriter(build.program(program.input, [*found.values()]))
     outputs: dict[str, tuple[str, Dimensions]] = {}
     for name, value in found.items():
         entries = value.dimensions[1:]
@@ -90,10 +94,10 @@ def _onnx(graph: Graph, program: Program) -> bytes:
 
 def _classifier(graph: Graph, program: Program) -> bytes:
     """The same of a network without heads, whose output has four dimensions."""
-    build = continued(program)
+    build = Builder(program)
     (number,) = program.outputs
     last = Value(number, program.dimensions(number))
     last = build.reshape(last, -1, 1, 1) if len(last.dimensions) == 1 else last
-    writer = OnnxWriter(Program(program.input, tuple(build.operations), (last.number,)))
+    writer = OnnxWriter(build.program(program.input, [last]))
     name = f"{graph.nodes[graph.outputs[0]].name}_{graph.outputs[0]}"
     return bytes(writer.model({name: (writer.name(last.number), last.dimensions)}).SerializeToString())

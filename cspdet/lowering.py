@@ -34,4 +34,4 @@ def lower(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
         if value.dimensions != node.output.dimensions:
             raise AssertionError(f"layer {node.index} [{node.name}]: {value.dimensions} instead of {node.output.dimensions}")
         values[node.index] = value
-    return Program(graph.input.dimensions, tuple(build.operations), tuple(values[index].number for index in graph.outputs))
+    return build.program(graph.input.dimensions, [values[index] for index in graph.outputs])

@@ -20,6 +20,7 @@ from cspdet.commands.loading import cfg_of, load_detector, share, sort_files
 from cspdet.errors import UsageError
 from cspdet.files import overwrites, real_path
 from cspdet.preprocess import PROFILES
+from cspdet.program.states import dimensions_of, names_of
 from cspdet.text import printable
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def describe(model: Model) -> str:
     channels, *sides = map(str, model.program.input)
     if model.options.dynamic_size:
         sides = ["height", "width"]
-    inputs = ", ".join(["batch", channels, *sides])
-    names = (("detections",) if model.options.outputs == "nms" else ()) + model.names
-    return f"images ({inputs}) → {', '.join(names)}"
+    given = [f"images ({', '.join(['batch', channels, *sides])})"]
+    names = [*(("detections",) if model.options.outputs == "nms" else ()), *model.names]
+    for (before, after), dimensions in zip(names_of(model.program), dimensions_of(model.program), strict=True):
+        given.append(f"{before} ({', '.join(['batch', *map(str, dimensions)])})")
+        names.append(after)
+    return f"{', '.join(given)} → {', '.join(names)}"

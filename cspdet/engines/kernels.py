@@ -73,6 +73,8 @@ def runner(operation: Operation, program: Program, device: Any) -> Run:
             return _pooling(operation, program, device)
         case Activate(activation=activation):
             return _activation(activation, overwrite=False)
+        case Combine(kind="mend"):
+            return lambda x, other: torch.where(x.isfinite(), x, other)
         case Combine(kind=kind):
             combine: Run = getattr(torch, {"power": "pow"}.get(kind, kind))
             return combine

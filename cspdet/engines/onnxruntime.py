@@ -11,6 +11,7 @@ from cspdet.cores import usable_cores
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Program
 from cspdet.program.rewrites import simplified
+from cspdet.program.states import States, dimensions_of, names_of, zeros
 
 
 def make(program: Program) -> OnnxruntimeEngine:
@@ -28,11 +29,18 @@ class OnnxruntimeEngine:
         named = {name: (writer.name(number), program.dimensions(number)) for name, number in outputs.items()}
         model = writer.model(named).SerializeToString()
         self._session = open_session(model)
-        self._outputs = [*named]
+        names = [*names_of(program)]
+        self._inputs = ["images", *(before for before, _ in names)]
+        self._outputs = [*named, *(after for _, after in names)]
+        self._states = States(dimensions_of(program), zeros)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each output, float32."""
-        found: list[NDArray[np.float32]] = self._session.run(self._outputs, {"images": np.ascontiguousarray(images)})
+        return self._states.run(len(images), lambda states: self._run(images, *states))
+
+    def _run(self, *given: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        arrays = map(np.ascontiguousarray, given)
+        found: list[NDArray[np.float32]] = self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True)))
         return found
 
 

@@ -29,10 +29,12 @@ from cspdet.program.operations import (
     Reduce,
     Reshape,
     Softmax,
+    State,
     Transpose,
     Unpool,
 )
 from cspdet.program.rewrites import simplified
+from cspdet.program.states import States, dimensions_of, names_of, zeros
 
 
 def make(program: Program) -> OpenvinoEngine:
@@ -46,15 +48,19 @@ class OpenvinoEngine:
     def __init__(self, program: Program) -> None:
         self.program = simplified(program)
         self._compiled: dict[int, Any] = {}
+        self._states = States(dimensions_of(self.program), zeros)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each output, float32."""
-        batch = len(images)
+        return self._states.run(len(images), lambda states: self._run(images, *states))
+
+    def _run(self, *given: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        batch = len(given[0])
         if batch not in self._compiled:
             self._compiled[batch] = compiled(model_of(self.program, batch)).create_infer_request()
         request = self._compiled[batch]
-        request.infer([np.ascontiguousarray(images)])
-        return [request.get_output_tensor(place).data.copy() for place in range(len(self.program.outputs))]
+        request.infer([np.ascontiguousarray(each) for each in given])
+        return [request.get_output_tensor(place).data.copy() for place in range(len(self.program.results))]
 
 
 def compiled(model: Any) -> Any:
@@ -77,24 +83,32 @@ def compiled(model: Any) -> Any:
 
 
 def model_of(program: Program, batch: int = 1) -> Any:
-    """The program as an `openvino.Model` for batches of one size; -1 leaves it free."""
+    """The program as an `openvino.Model` for batches of one size; -1 leaves it free. States are inputs and outputs, too."""
     import openvino
     from openvino import opset13 as opset
 
-    x = opset.parameter([batch, *program.input], np.float32, name="images")
-    values: dict[int, Any] = {-1: x}
+    names = [*names_of(program)]
+    given = {-1: "images"} | {number: name for (number, _), (name, _) in zip(program.states, names, strict=True)}
+    values: dict[int, Any] = {
+        number: opset.parameter([batch, *program.dimensions(number)], np.float32, name=name) for number, name in given.items()
+    }
+    parameters = [*values.values()]
+    for parameter, name in zip(parameters, given.values(), strict=True):
+        parameter.output(0).get_tensor().set_names({name})
     for number, operation in enumerate(program.operations):
+        if isinstance(operation, State):
+            continue
         inputs = [values[source] for source in operation.inputs]
         if isinstance(operation, Join) and any(isinstance(program.operations[each], Constant) for each in operation.inputs):
             inputs = [opset.broadcast(each, [batch, *each.shape[1:]]) if each.shape[0] == 1 else each for each in inputs]
         values[number] = _node(opset, operation, inputs)
     outputs = []
-    for place, number in enumerate(program.outputs):
+    wanted = [f"output_{place}" for place in range(len(program.outputs))] + [name for _, name in names]
+    for number, name in zip(program.results, wanted, strict=True):
         result = opset.result(values[number])
-        result.output(0).get_tensor().set_names({f"output_{place}"})
+        result.output(0).get_tensor().set_names({name})
         outputs.append(result)
-    x.output(0).get_tensor().set_names({"images"})
-    return openvino.Model(outputs, [x], "cspdet")
+    return openvino.Model(outputs, parameters, "cspdet")
 
 
 def _node(opset: Any, operation: Operation, inputs: list[Any]) -> Any:
@@ -113,6 +127,9 @@ def _node(opset: Any, operation: Operation, inputs: list[Any]) -> Any:
             return opset.avg_pool(*inputs, *around, list(size), True)
         case Activate(activation=activation):
             return _activation(opset, activation, *inputs)
+        case Combine(kind="mend"):
+            # OpenVINO 2026.4 takes numbers that are nearly 0 for infinite ones.
+            return opset.select(opset.less_equal(opset.abs(inputs[0]), np.finfo(np.float32).max), *inputs)
         case Combine(kind=kind):
             return getattr(opset, kind)(*inputs)
         case Join(axis=axis):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspdet.engines.kernels import Run, runner
-from cspdet.program.operations import Function, Program
+from cspdet.program.operations import Function, Program, State
 from cspdet.program.rewrites import simplified, with_activations, with_sums
+from cspdet.program.states import States, dimensions_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,8 @@ class TorchEngine:
 
         self.device = torch.device(device)
         program = with_activations(with_sums(simplified(program, get_args(Function))), get_args(Function))
-        self._outputs = program.outputs
+        self._outputs, self._kept = program.outputs, program.states
+        self._states: States[Tensor] = States(dimensions_of(program), lambda shape: torch.zeros(shape, device=self.device))
         with torch.inference_mode():
             self._steps = _compiled(program, self.device)
 
@@ -49,7 +51,7 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            values = {-1: self._input(images)}
+            values = self._given(images)
             for _ in self._computed(values):
                 pass
             found = [values[number].contiguous().cpu().numpy() for number in self._outputs]
@@ -61,7 +63,7 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            values = {-1: self._input(images)}
+            values = self._given(images)
             begin = time.perf_counter()
             for layer in self._computed(values):
                 yield layer, time.perf_counter() - begin
@@ -74,12 +76,17 @@ class TorchEngine:
             for each in spent:
                 del values[each]
             yield layer
+        # Copies, for an output may be the same value.
+        self._states.keep(len(values[-1]), [values[after].clone() for _, after in self._kept])
 
-    def _input(self, images: NDArray[np.float32]) -> Tensor:
+    def _given(self, images: NDArray[np.float32]) -> dict[int, Tensor]:
+        """The input and the states."""
         import torch
 
         x = torch.from_numpy(images).to(self.device)
-        return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        states = zip(self._kept, self._states.before(len(x)), strict=True)
+        return {-1: x, **{number: state for (number, _), state in states}}
 
 
 def _compiled(program: Program, device: Any) -> list[_Step]:
@@ -90,10 +97,12 @@ def _compiled(program: Program, device: Any) -> list[_Step]:
     readers = program.readers()
     steps = []
     for number, operation in enumerate(program.operations):
+        if isinstance(operation, State):
+            continue
         spent = tuple(
             source
             for source in {*operation.inputs}
-            if source >= 0 and source not in program.outputs and readers[source][-1] == number
+            if source >= 0 and source not in program.results and readers[source][-1] == number
         )
         run = runner(operation, program, device)
         steps.append(_Step(run, operation.inputs, number, spent, operation.layer))

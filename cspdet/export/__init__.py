@@ -4,13 +4,13 @@ Adding a format is one file here and one line in `FORMATS`. The file has
 
 - `write(model, path)`, which writes a `Model`,
 - `RUNNERS`, by package: what runs such a file, the one that must first,
-- `open_file(path)`, which gives a file's notes (`cspdet.export.notes`) and what runs it.
+- `open_file(path)`, which gives a file's notes (`cspdet.export.notes`) and what runs it: (images, state_0, …) → its outputs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from cspdet.errors import UsageError
 from cspdet.export.checking import check
 from cspdet.export.model import Model, Options
+from cspdet.export.states import read_states, remembering
 from cspdet.files import check_ending, temporary
 from cspdet.paths import is_file
 
@@ -97,11 +98,14 @@ def write(model: Model, path: str | Path, *, checked: bool = True, say: Callable
 
 
 class Opened(NamedTuple):
-    """An exported file: its notes, the name of what runs it, and (N, C, H, W) → its outputs by name."""
+    """An exported file: its notes, the name of what runs it, and (N, C, H, W) → its outputs by name.
+
+    Its states are kept from one run to the next.
+    """
 
     notes: dict[str, str]
     engine: str
-    run: Callable[[Any], dict[str, Any]]
+    run: Callable[[Any], Mapping[str, Any]]
 
 
 def open_file(path: str | Path) -> Opened:
@@ -118,7 +122,7 @@ def open_file(path: str | Path) -> Opened:
     package = next(iter(module.RUNNERS))
     _installed(kind._replace(package=package), Path(path))
     notes, run = module.open_file(Path(path))
-    return Opened(notes, package, run)
+    return Opened(notes, package, remembering(run, read_states(path, notes)))
 
 
 def is_exported(path: str | Path) -> bool:

@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from cspdet.boxes import Candidates, suppress
 from cspdet.errors import ExportError
 from cspdet.export.model import Model, raw_program
+from cspdet.export.states import remembering
 from cspdet.program.operations import Program
+from cspdet.program.states import dimensions_of
 from cspdet.rules import load
 from cspdet.text import brief
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Mapping[str, Floats]]
-Opener = Callable[[Path], Run]
+Opener = Callable[[Path], Callable[..., Mapping[str, Floats]]]
 
 BATCHES = (1, 2)
+# Runs of each batch, where the second reads the states that the first has left.
+RUNS_WITH_STATES = 2
 # Shares of an output's largest value.
 TOLERANCE = 1e-3
 HALF_TOLERANCE = 1e-2
@@ -41,7 +45,7 @@ def check(model: Model, path: Path, runners: Mapping[str, Opener]) -> Iterator[s
             yield f"{_title(package)} is not installed: not run there"
             continue
         try:
-            run = opener(path)
+            run: Run = remembering(opener(path), dimensions_of(model.program))
             found = [run(images) for images, _ in cases]
         except Exception as error:  # every package has its own kinds
             reason = brief(" ".join(str(error).split()), 200)
@@ -69,7 +73,7 @@ def _cases(model: Model) -> Iterator[tuple[Floats, list[Floats]]]:
         programs.append(raw_program(load(graph.source, graph.dialect, width=width, height=height)[0], model.arrays))
     for program in programs:
         engine = make(program)
-        for batch in BATCHES:
+        for batch in np.repeat(BATCHES, RUNS_WITH_STATES if program.states else 1):
             images = random.random((batch, *program.input), np.float32)
             yield images, engine(images)
 

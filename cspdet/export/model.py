@@ -12,7 +12,20 @@ from cspdet.layers.decoding import LoweredBoxes
 from cspdet.layers.head import Head
 from cspdet.lowering import lower
 from cspdet.program.builder import Builder, Value
-from cspdet.program.operations import Constant, Floats, Join, Operation, Pad, Part, Product, Program, Reshape, Transpose, Unpool
+from cspdet.program.operations import (
+    Constant,
+    Floats,
+    Join,
+    Operation,
+    Pad,
+    Part,
+    Product,
+    Program,
+    Reshape,
+    State,
+    Transpose,
+    Unpool,
+)
 from cspdet.program.rewrites import simplified
 
 OUTPUTS = {
@@ -83,19 +96,12 @@ def raw_program(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
 
 def with_boxes(graph: Graph, program: Program) -> Program:
     """A program of raw outputs, continued to the boxes (boxes, 4) and scores (boxes, classes) of all heads."""
-    build = continued(program)
+    build = Builder(program)
     parts = [each for _, each in lowered_heads(graph, program, build)]
     classes = max(each.scores.dimensions[1] for each in parts)
     scores = [build.pad(each.scores, (0, 0), (0, classes - each.scores.dimensions[1])) for each in parts]
     found = build.join([each.xywh for each in parts]), build.join(scores)
-    return Program(program.input, tuple(build.operations), tuple(each.number for each in found))
-
-
-def continued(program: Program) -> Builder:
-    """A builder that goes on where a program ends."""
-    build = Builder()
-    build.operations.extend(program.operations)
-    return build
+    return build.program(program.input, found)
 
 
 def lowered_heads(graph: Graph, program: Program, build: Builder) -> Sequence[tuple[Node, LoweredBoxes]]:
@@ -114,7 +120,7 @@ def lowered_heads(graph: Graph, program: Program, build: Builder) -> Sequence[tu
         build.layer = node.index
         lowered = node.layer.lower_boxes(build, Value(number, program.dimensions(number)), graph.input)
         if lowered is None:
-            message = f"{_place(graph, node.index)} has a tree of classes, whose boxes only cspdet decodes"
+            message = f"{place_of(graph, node.index)} has a tree of classes, whose boxes only cspdet decodes"
             raise ExportError(message, "export its raw outputs: `--outputs raw`")
         found.append((node, lowered))
     return found
@@ -128,14 +134,14 @@ def _check_dynamic(graph: Graph, program: Program, options: Options) -> None:
         raise UsageError(f"`{graph.source.path}` reads vectors, which have no height and width", "leave `--dynamic-size` out")
     for operation in program.operations:
         if _has_size(operation):
-            message = f"{_place(graph, operation.layer)} is computed for one size, so height and width cannot be free"
+            message = f"{place_of(graph, operation.layer)} is computed for one size, so height and width cannot be free"
             raise UsageError(message, "leave `--dynamic-size` out; `--width` and `--height` give another size")
 
 
 def _has_size(operation: Operation) -> bool:
     """Whether an operation has the map's height or width in it."""
     match operation:
-        case Reshape() | Transpose() | Product() | Unpool():
+        case Reshape() | Transpose() | Product() | Unpool() | State():
             return True
         case Constant(dimensions=dimensions):
             return any(side > 1 for side in dimensions[1:])
@@ -146,6 +152,7 @@ def _has_size(operation: Operation) -> bool:
     return False
 
 
-def _place(graph: Graph, layer: int) -> str:
+def place_of(graph: Graph, layer: int) -> str:
+    """A layer in words, with its place in the cfg."""
     node = graph.nodes[layer]
     return f"layer {layer}, `[{node.name}]` in {graph.source.path}:{node.section.name_span.line},"

@@ -10,6 +10,7 @@ from cspdet.cfg.dialect import DIALECTS
 from cspdet.cfg.source import Source
 from cspdet.errors import CfgError, ExportError, UsageError
 from cspdet.export.model import OUTPUTS, Options
+from cspdet.export.states import NOTE, state_notes
 from cspdet.graph import Graph
 from cspdet.layers.tree import WithTree
 from cspdet.plain import plain_text
@@ -40,7 +41,7 @@ def make_notes(graph: Graph, names: Sequence[str], like: str, options: Options, 
         notes |= {"threshold": f"{options.threshold:g}", "nms": f"{options.nms:g}"}
     if options.dynamic_size:
         notes["dynamic_size"] = "1"
-    return {PREFIX + key: value for key, value in notes.items()}
+    return {PREFIX + key: value for key, value in notes.items()} | state_notes(graph)
 
 
 class Noted(NamedTuple):
@@ -82,5 +83,7 @@ def read_notes(path: str | Path, notes: Mapping[str, str], *, width: int | None 
         if isinstance(node.layer, WithTree) and node.layer.tree and not node.layer.hierarchy:
             message = f"`{path}` needs the class hierarchy `{node.layer.tree}`, which is not beside it"
             raise ExportError(message, "put the file there")
+    if state_notes(graph).get(NOTE) != notes.get(NOTE):
+        raise ExportError(f"`{path}` has other states than its notes say", "it was changed since: export it again")
     names = tuple(found["names"].split("\n")) if found["names"] else ()
     return Noted(graph, names, found["like"], outputs != "raw")

@@ -14,9 +14,10 @@ from cspdet.errors import ExportError
 from cspdet.export.model import Model
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Dimensions
+from cspdet.program.states import name_before
 
 Floats = NDArray[np.float32]
-Run = Callable[[Floats], dict[str, Floats]]
+Run = Callable[..., dict[str, Floats]]
 
 _NOTHING = np.zeros((0, 7), np.float32)
 
@@ -99,9 +100,14 @@ def _session(path: Path) -> Any:
 
 
 def _runner(session: Any) -> Run:
-    (given,) = (each.name for each in session.get_inputs()[:1])
+    inputs = [each.name for each in session.get_inputs()]
     names = [each.name for each in session.get_outputs()]
-    return lambda images: dict(zip(names, session.run(names, {given: np.ascontiguousarray(images)}), strict=True))
+
+    def run(*given: Floats) -> dict[str, Floats]:
+        arrays = map(np.ascontiguousarray, given)
+        return dict(zip(names, session.run(names, dict(zip(inputs, arrays, strict=True))), strict=True))
+
+    return run
 
 
 def _onnxruntime(path: Path) -> Run:
@@ -114,8 +120,10 @@ def _opencv(path: Path) -> Run:
     net = cv2.dnn.readNetFromONNX(str(path))
     names = net.getUnconnectedOutLayersNames()
 
-    def run(images: Floats) -> dict[str, Floats]:
-        net.setInput(images)
+    def run(images: Floats, *states: Floats) -> dict[str, Floats]:
+        net.setInput(images, "images")
+        for place, state in enumerate(states):
+            net.setInput(state, name_before(place))
         # An output without any number is None.
         found = (_NOTHING if each is None else np.array(each, np.float32) for each in net.forward(names))
         return dict(zip(names, found, strict=True))

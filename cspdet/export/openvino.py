@@ -14,7 +14,7 @@ from cspdet.errors import ExportError
 from cspdet.export.model import Model
 
 Floats = NDArray[np.float32]
-Run = Callable[[Floats], dict[str, Floats]]
+Run = Callable[..., dict[str, Floats]]
 
 _ROOM = "notes"
 
@@ -26,7 +26,7 @@ def write(model: Model, path: Path) -> None:
     made = model_of(model.program, -1)
     if model.options.dynamic_size:
         made.reshape({"images": [-1, model.program.input[0], -1, -1]})
-    for result, name in zip(made.outputs, model.names, strict=True):
+    for result, name in zip(made.outputs, model.names, strict=False):  # behind them come what the states become
         result.get_tensor().set_names({name})
     for key, value in model.notes.items():
         made.set_rt_info(value, [_ROOM, key])
@@ -50,8 +50,8 @@ def _runner(made: Any) -> Run:
     ready = compiled(made)
     names = [output.get_any_name() for output in made.outputs]
 
-    def run(images: Floats) -> dict[str, Floats]:
-        found = ready([np.ascontiguousarray(images)])
+    def run(*given: Floats) -> dict[str, Floats]:
+        found = ready([np.ascontiguousarray(each) for each in given])
         return {name: np.array(found[place]) for place, name in enumerate(names)}
 
     return run

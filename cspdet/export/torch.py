@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +15,17 @@ from cspdet.engines.kernels import runner
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
 from cspdet.export.notes import KEYS, PREFIX
+from cspdet.export.states import NOTE, remembering_nodes
 from cspdet.program.operations import Constant
+from cspdet.program.states import dimensions_of, names_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.network import Network
+
 Floats = NDArray[np.float32]
-Run = Callable[[Floats], dict[str, Floats]]
+Run = Callable[..., dict[str, Floats]]
 
 _LARGEST_BATCH = 2**16
 _NAMES = PREFIX + "output_names"
@@ -29,12 +35,15 @@ def write(model: Model, path: Path) -> None:
     """Write the file, with the notes as texts of its archive."""
     import torch
 
-    batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
+    free = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
+    states = dimensions_of(model.program)
     # A batch of 1 would be taken for fixed.
-    images = torch.zeros(2, *model.program.input)
+    given = tuple(torch.zeros(2, *each) for each in (model.program.input, *states))
     with torch.no_grad():
-        program = torch.export.export(_module(model), (images,), dynamic_shapes={"images": {0: batch}})
-    notes = {**model.notes, _NAMES: "\n".join(model.names)}
+        shapes = {"images": free} | ({"states": (free,) * len(states)} if states else {})
+        program = torch.export.export(_module(model), given, dynamic_shapes=shapes)
+    after = (name for _, name in names_of(model.program))
+    notes = {**model.notes, _NAMES: "\n".join([*model.names, *after])}
     # A file object, since only names that end in .pt2 are taken.
     with path.open("wb") as file:
         torch.export.save(program, file, extra_files=notes)
@@ -48,6 +57,7 @@ def _module(model: Model) -> Any:
 
     network = Network(model.graph, empty=True)
     network.load_arrays(model.arrays)
+    memory = _Memory(network)
     decoding = model.program.operations[model.plain :]
     runs = [runner(operation, model.program, torch.device("cpu")) for operation in decoding]
 
@@ -59,7 +69,8 @@ def _module(model: Model) -> Any:
                 if isinstance(operation, Constant):
                     self.register_buffer(f"constant_{place}", torch.from_numpy(operation.value.copy())[None])
 
-        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        def forward(self, images: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+            memory.give(states)
             values = dict(zip(model.raw, self.network(images), strict=True))
             for place, operation in enumerate(decoding):
                 if isinstance(operation, Constant):
@@ -67,16 +78,41 @@ def _module(model: Model) -> Any:
                 else:
                     value = runs[place](*[values[source] for source in operation.inputs])
                 values[model.plain + place] = value
-            return tuple(values[number] for number in model.program.outputs)
+            return (*(values[number] for number in model.program.outputs), *memory.after())
 
     return Decoded().eval()
+
+
+class _Memory:
+    """Has a network's recurrent layers read given states in place of their own, whose batch would be fixed."""
+
+    def __init__(self, network: Network) -> None:
+        self._states: list[tuple[SimpleNamespace, str]] = []
+        for node, states in remembering_nodes(network.graph):
+            module = network.layers[node.index]
+            parts = SimpleNamespace(**dict(module.named_children()))
+            self._states += [(parts, name) for name in states]
+            module.register_forward_pre_hook(partial(_with_parts, parts), with_kwargs=True)
+
+    def give(self, states: Sequence[Tensor]) -> None:
+        """Take the states for the next run."""
+        for (parts, name), state in zip(self._states, states, strict=True):
+            setattr(parts, name, state.clone())  # layers write into it
+
+    def after(self) -> list[Tensor]:
+        """What they have become."""
+        return [getattr(parts, name) for parts, name in self._states]
+
+
+def _with_parts(parts: Any, _: Any, inputs: Any, more: Any) -> Any:
+    return inputs, {**more, "parts": parts}
 
 
 def open_file(path: Path) -> tuple[dict[str, str], Run]:
     """A file's notes, and what runs it."""
     import torch
 
-    texts: dict[str, Any] = dict.fromkeys([_NAMES, *(PREFIX + key for key in KEYS)], "")
+    texts: dict[str, Any] = dict.fromkeys([_NAMES, NOTE, *(PREFIX + key for key in KEYS)], "")
     try:
         with path.open("rb") as file:
             module = torch.export.load(file, extra_files=texts).module()
@@ -88,9 +124,9 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
     notes = {key: value for key, value in texts.items() if value or key == PREFIX + "names"}
     names = notes.pop(_NAMES, "").split("\n")
 
-    def run(images: Floats) -> dict[str, Floats]:
+    def run(*given: Floats) -> dict[str, Floats]:
         with torch.no_grad():
-            found = module(torch.from_numpy(images))
+            found = module(*map(torch.from_numpy, given))
         return {name: output.numpy() for name, output in zip(names, found, strict=True)}
 
     return notes, run

@@ -31,15 +31,17 @@ from cspdet.program.operations import (
     Transpose,
     Unpool,
 )
+from cspdet.program.states import names_of
 
 OPERATOR_SET = 17
 # The version of the file format that goes with it.
 _FORMAT = 8
 
-# The largest number of 16 bits.
+# The largest numbers of 16 and 32 bits.
 _LARGEST_HALF = 65504.0
+_LARGEST = np.finfo(np.float32).max
 
-_SIMPLE = {"logistic": "Sigmoid", "relu": "Relu", "tanh": "Tanh", "exp": "Exp", "floor": "Floor", "sqrt": "Sqrt"}
+_SIMPLE = {"logistic": "Sigmoid", "relu": "Relu", "exp": "Exp", "floor": "Floor", "sqrt": "Sqrt"}
 _COMBINATIONS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"}
 
 
@@ -61,16 +63,18 @@ class OnnxWriter:
         self.arrays: dict[str, NDArray[Any]] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._casts: set[str] = set()
+        self._states = {before: name for (before, _), (name, _) in zip(program.states, names_of(program), strict=True)}
         for number, operation in enumerate(program.operations):
             narrow = number < half
             self._kind: Any = np.float16 if narrow else np.float32
             inputs = [self._cast(source, narrow=narrow) for source in operation.inputs]
-            self._write(operation, inputs, self.name(number))
+            if number not in self._states:
+                self._write(operation, inputs, self.name(number))
         self._kind = np.float32
 
     def name(self, number: int) -> str:
         """The name of a value."""
-        return "images" if number < 0 else f"v{number}"
+        return "images" if number < 0 else self._states.get(number, f"v{number}")
 
     def whole(self, number: int) -> str:
         """The name of a value in 32 bits."""
@@ -81,7 +85,8 @@ class OnnxWriter:
         from onnx import TensorProto
 
         name = self.name(number)
-        if narrow == (0 <= number < self.half):
+        given = number < 0 or number in self._states
+        if narrow == (number < self.half and not given):
             return name
         output = f"{name}.{'half' if narrow else 'whole'}"
         if output not in self._casts:
@@ -113,24 +118,33 @@ class OnnxWriter:
         return self.array(f"{output}.{name}", values, np.int64)
 
     def model(self, outputs: Mapping[str, tuple[str, Dimensions]], metadata: Mapping[str, str] | None = None) -> Any:
-        """The model with these outputs, by name: the value's name, and its dimensions for one image."""
+        """The model with these outputs, by name: the value's name, and its dimensions for one image; and with the states."""
         from onnx import TensorProto, helper, numpy_helper
 
         sides: list[int | str] = [*self.program.input]
         if self.size:
             sides[1:] = self.size
         images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [self.batch, *sides])
+        states = [
+            helper.make_tensor_value_info(self.name(before), TensorProto.FLOAT, [self.batch, *self.program.dimensions(before)])
+            for before, _ in self.program.states
+        ]
         results = []
-        for name, (value, dimensions) in outputs.items():
+        for name, (value, dimensions) in {**outputs, **self._next_states()}.items():
             self.node("Identity", [value], name)
             free = [self.batch, *(dimensions if not self.size else (None for _ in dimensions))]
             results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, free))
         arrays = [numpy_helper.from_array(value, name) for name, value in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, "cspdet", [images], results, arrays)
+        graph = helper.make_graph(self.nodes, "cspdet", [images, *states], results, arrays)
         opset = [helper.make_opsetid("", OPERATOR_SET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_FORMAT, producer_name="cspdet")
         helper.set_model_props(model, dict(metadata or {}))
         return model
+
+    def _next_states(self) -> dict[str, tuple[str, Dimensions]]:
+        """What the states become, as `model` takes outputs."""
+        pairs = zip(self.program.states, names_of(self.program), strict=True)
+        return {name: (self.whole(after), self.program.dimensions(after)) for (_, after), (_, name) in pairs}
 
     # -- operations ---------------------------------------------------------------------------------------------------
 
@@ -149,6 +163,8 @@ class OnnxWriter:
                 self.node(name, inputs, output, kernel_shape=size, strides=stride, pads=border, **more)
             case Activate(activation=activation):
                 self._activation(activation, inputs[0], output)
+            case Combine(kind="mend"):
+                self._mended(inputs, output)
             case Combine(kind=kind):
                 self.node(_COMBINATIONS[kind], inputs, output)
             case Join(axis=axis):
@@ -229,7 +245,10 @@ class OnnxWriter:
         elif function == "selu":
             self.node("Selu", [x], output)
         elif function == "clip":
-            self.node("Clip", [x, self.array(f"{output}.low", low), self.array(f"{output}.high", high)], output)
+            self._clip(x, low, high, output)
+        elif function == "tanh":
+            # It is 1 from 10 on; but no number from 45 on in OpenCV 5.0.
+            self.node("Tanh", [self._clip(x, -10, 10, f"{output}.clipped")], output)
         elif function == "swish":
             self.node("Mul", [x, self.node("Sigmoid", [x], f"{output}.logistic")], output)
         elif function == "sign":
@@ -252,6 +271,15 @@ class OnnxWriter:
         square = self.node("Mul", [share, share], f"{output}.square")
         above = self.node("Mul", [x, self.node("Sub", [one, square], f"{output}.less")], f"{output}.above")
         self.node("Div", [above, self.node("Add", [square, one], f"{output}.more")], output)
+
+    def _clip(self, x: str, low: float, high: float, output: str) -> str:
+        return self.node("Clip", [x, self.array(f"{output}.low", low), self.array(f"{output}.high", high)], output)
+
+    def _mended(self, inputs: Sequence[str], output: str) -> None:
+        x, other = inputs
+        size = self.node("Abs", [x], f"{output}.size")
+        finite = self.node("LessOrEqual", [size, self.array(f"{output}.largest", _LARGEST)], f"{output}.finite")
+        self.node("Where", [finite, x, other], output)
 
     def _reduction(self, kind: str, axes: list[int], inputs: list[str], output: str) -> None:
         if kind == "sum":

@@ -9,11 +9,14 @@ from cspdet.layers.activation import ACTIVATIONS
 from cspdet.layers.base import Problem, Shape, option
 from cspdet.layers.block import Convolution, padded
 from cspdet.layers.option import LARGEST_COUNT, LARGEST_SIDE
-from cspdet.layers.recurrent import Recurrent, check_state, keep, state_like
+from cspdet.layers.recurrent import Recurrent, check_state, keep, lowered_cell, state_like
 from cspdet.layers.window import Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class ConvLstm(Recurrent, names=("conv_lstm",), known_to=("alexeyab",)):
@@ -93,6 +96,32 @@ class ConvLstm(Recurrent, names=("conv_lstm",), known_to=("alexeyab",)):
         """The cell, and the output before."""
         return dict.fromkeys(("cell", "state"), (self.output, x.height, x.width))
 
+    @property
+    def limit(self) -> int:
+        """The largest magnitude of the cell; 0 where there is none."""
+        return 32 if self.state_constrain is None else self.state_constrain
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Eight convolutions or, with `peephole`, eleven, and the gates."""
+        import numpy as np
+
+        part = self.lowered(build, arrays, x)
+        seen = {gate: part(f"u{gate}", x) for gate in "figo"}
+        dimensions = seen["f"].dimensions
+        state, old = build.state(dimensions), build.state(dimensions)
+        f, i, g, o = (build.combine("add", seen[gate], part(f"w{gate}", state)) for gate in "figo")
+        if self.peephole:
+            f, i = build.combine("add", f, part("vf", old)), build.combine("add", i, part("vi", old))
+        cell = lowered_cell(build, f, i, g, old)
+        if self.peephole:
+            o = build.combine("add", o, part("vo", cell))
+        out = build.combine("multiply", build.activate("logistic", o), build.activate("tanh", cell))
+        places = build.constant(1 / np.arange(1, np.prod(dimensions) + 1).reshape(dimensions))
+        out, cell = build.combine("mend", out, places), build.combine("mend", cell, places)
+        build.keep(old, build.clip(cell, min(-self.limit, self.limit), self.limit) if self.limit else cell)
+        build.keep(state, out)
+        return out
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, output, H, W)."""
         import torch
@@ -107,8 +136,7 @@ class ConvLstm(Recurrent, names=("conv_lstm",), known_to=("alexeyab",)):
         if self.peephole:
             o = o + part("vo", cell)
         out = o.sigmoid() * cell.tanh()
-        limit = 32 if self.state_constrain is None else self.state_constrain
-        cell = cell.clamp(-limit, limit) if limit else cell
+        cell = cell.clamp(-self.limit, self.limit) if self.limit else cell
         # `blas.c:fix_nan_and_inf_cpu` replaces what is not finite by the reciprocal of its place.
         place = torch.arange(1, cell[0].numel() + 1, device=x.device, dtype=x.dtype).view(cell.shape[1:])
         out = torch.where(out.isfinite(), out, 1 / place)

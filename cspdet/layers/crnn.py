@@ -15,6 +15,9 @@ from cspdet.layers.window import Windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Crnn(Recurrent, names=("crnn",), known_to=("alexeyab", "pjreddie", "hank-ai")):
     """A recurrent layer of convolutions: state = input(x) + self(state), output = output(state). Source: `crnn_layer.c`."""
@@ -79,6 +82,16 @@ class Crnn(Recurrent, names=("crnn",), known_to=("alexeyab", "pjreddie", "hank-a
     def states(self, x: Shape) -> dict[str, tuple[int, ...]]:
         """Between input and output."""
         return {"state": (self.hidden, x.height, x.width)}
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Three convolutions."""
+        part = self.lowered(build, arrays, x)
+        seen = build.activate(self.activation, part("input", x))
+        old = build.state(seen.dimensions)
+        state = build.combine("add", seen, build.activate(self.activation, part("self", old)))
+        state = build.combine("add", state, old) if self.shortcut else state
+        build.keep(old, state)
+        return build.activate(self.activation, part("output", state))
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, output, H, W)."""

@@ -12,6 +12,9 @@ from cspdet.layers.recurrent import Recurrent, keep, state_like
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Gru(Recurrent, names=("gru",), known_to=("alexeyab", "pjreddie")):
     """A gated recurrent unit: out = z state + (1 - z) candidate, where the candidate sees r state.
@@ -40,8 +43,32 @@ class Gru(Recurrent, names=("gru",), known_to=("alexeyab", "pjreddie")):
         """The output before."""
         return {"state": (self.output,)}
 
+    @property
+    def candidate_activation(self) -> str:
+        """That of the candidate."""
+        return "tanh" if self.tanh and self.dialect.name == "pjreddie" else "logistic"
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Six matrix products, and the gates."""
+        part = self.lowered(build, arrays, x)
+        x = build.reshape(x, -1)
+        state = build.state((self.output,))
+
+        def gate(name: str, activation: str, before: Value) -> Value:
+            total = build.combine("add", part(f"input_{name}", x), part(f"state_{name}", before))
+            return build.activate(activation, total)
+
+        z, r = (gate(name, "logistic", state) for name in "zr")
+        candidate = gate("h", self.candidate_activation, build.combine("multiply", r, state))
+        kept = build.combine("multiply", z, state)
+        out = build.combine("add", kept, build.combine("multiply", build.affine(z, -1, 1), candidate))
+        build.keep(state, out)
+        return out
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, output)."""
+        from cspdet.layers.functional import activate
+
         x = x.flatten(1)
         gate = self.runner(parts, x)
         z = gate("input_z", x)
@@ -49,7 +76,6 @@ class Gru(Recurrent, names=("gru",), known_to=("alexeyab", "pjreddie")):
         z = (z + gate("state_z", state)).sigmoid()
         r = (gate("input_r", x) + gate("state_r", state)).sigmoid()
         candidate = gate("input_h", x) + gate("state_h", r * state)
-        tanh = self.tanh and self.dialect.name == "pjreddie"
-        out = z * state + (1 - z) * (candidate.tanh() if tanh else candidate.sigmoid())
+        out = z * state + (1 - z) * activate(self.candidate_activation, candidate)
         keep(parts, "state", out)
         return out

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from cspdet.layers.base import Shape, option
 from cspdet.layers.block import Dense
 from cspdet.layers.option import LARGEST_COUNT
-from cspdet.layers.recurrent import Recurrent, keep, state_like
+from cspdet.layers.recurrent import Recurrent, keep, lowered_cell, state_like
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Lstm(Recurrent, names=("lstm",), known_to=("alexeyab", "pjreddie", "hank-ai")):
@@ -37,6 +40,18 @@ class Lstm(Recurrent, names=("lstm",), known_to=("alexeyab", "pjreddie", "hank-a
     def states(self, x: Shape) -> dict[str, tuple[int, ...]]:
         """The cell, and the output before."""
         return {"cell": (self.output,), "state": (self.output,)}
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Eight matrix products, and the gates."""
+        part = self.lowered(build, arrays, x)
+        x = build.reshape(x, -1)
+        state, old = build.state((self.output,)), build.state((self.output,))
+        f, i, g, o = (build.combine("add", part(f"u{gate}", x), part(f"w{gate}", state)) for gate in "figo")
+        cell = lowered_cell(build, f, i, g, old)
+        out = build.combine("multiply", build.activate("logistic", o), build.activate("tanh", cell))
+        build.keep(old, cell)
+        build.keep(state, out)
+        return out
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, output)."""

@@ -1,12 +1,13 @@
 """What the recurrent layers share: a state that lasts from one call of the network to the next.
 
-Darknet keeps the state in the layer and so do we, as a buffer outside the state_dict; `Network.reset` clears it. Several time
-steps in one batch, as Darknet's training has them, are for training; at inference every call is one step.
+Darknet keeps the state in the layer and so do we, as a buffer outside the state_dict; `Network.reset` clears it. Programs have
+`State` for it. Several time steps in one batch, as Darknet's training has them, are for training; at inference every call is
+one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Array, Layer, Problem, Shape
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cspdet.layers.base import Parts
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
 
 
 class Recurrent(Layer):
@@ -29,7 +32,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def states(self, x: Shape) -> Mapping[str, tuple[int, ...]]:
-        """The states and their shapes."""
+        """The states and their shapes, in the order that `lower` keeps them in."""
         raise NotImplementedError
 
     def arrays(self, x: Shape) -> dict[str, Array]:
@@ -51,10 +54,26 @@ class Recurrent(Layer):
         blocks = {name: block.module(self.dialect) for name, block in self.blocks(x).items()}
         return {**blocks, **{name: torch.zeros(1, *shape) for name, shape in self.states(x).items()}}
 
+    def lowered(self, build: Builder, arrays: Arrays, x: Value) -> Callable[[str, Value], Value]:
+        """What writes the block of a name, reading a value; `x` is the layer's input."""
+        blocks = self.blocks(_shape(x.dimensions))
+
+        def write(name: str, value: Value) -> Value:
+            own = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
+            return blocks[name].lower(build, own, value, self.dialect)
+
+        return write
+
     def runner(self, parts: Any, x: Tensor) -> Callable[[str, Tensor], Tensor]:
         """What runs the block of a name on a tensor; `x` is the layer's input, (N, C, H, W) or (N, length)."""
-        blocks = self.blocks(Shape(*x.shape[1:]) if x.ndim == 4 else Shape.vector(x.shape[1]))
+        blocks = self.blocks(_shape(x.shape[1:]))
         return lambda name, value: blocks[name].apply(getattr(parts, name), value, self.dialect)
+
+
+def _shape(dimensions: Sequence[int]) -> Shape:
+    """That of a map or vector with these dimensions."""
+    channels, *sides = dimensions
+    return Shape(channels, sides[0], sides[1]) if sides else Shape.vector(channels)
 
 
 def check_state(size: int, before: tuple[int, int], after: tuple[int, int]) -> Iterator[Problem]:
@@ -63,6 +82,13 @@ def check_state(size: int, before: tuple[int, int], after: tuple[int, int]) -> I
         message = f"the convolutions make a {before[1]}x{before[0]} map {after[1]}x{after[0]}; the state must keep its size"
         cure = "use `stride=1` and `pad=1`" if size % 2 else "use an odd `size` with `stride=1` and `pad=1`"
         yield Problem("state-size", "size", message, cure, "error", "Darknet reads past the state")
+
+
+def lowered_cell(build: Builder, f: Value, i: Value, g: Value, cell: Value) -> Value:
+    """The new cell of a long short-term memory, f c + i g, from what its gates read."""
+    kept = build.combine("multiply", build.activate("logistic", f), cell)
+    new = build.combine("multiply", build.activate("logistic", i), build.activate("tanh", g))
+    return build.combine("add", kept, new)
 
 
 def state_like(parts: Any, name: str, x: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from cspdet.layers.recurrent import Recurrent, keep, state_like
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cspdet.layers.folding import Arrays
+    from cspdet.program.builder import Builder, Value
+
 
 class Rnn(Recurrent, names=("rnn",), known_to=("alexeyab", "pjreddie", "hank-ai")):
     """A plain recurrent layer: state = input(x) + self(state), output = output(state). Source: `rnn_layer.c`."""
@@ -47,6 +50,21 @@ class Rnn(Recurrent, names=("rnn",), known_to=("alexeyab", "pjreddie", "hank-ai"
         """Between input and output."""
         return {"state": (self.hidden,)}
 
+    @property
+    def own_activation(self) -> str:
+        """That of the state's part."""
+        return {0: self.activation, 1: "logistic", 2: "loggy"}[self.logistic]
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """Three matrix products."""
+        part = self.lowered(build, arrays, x)
+        seen = build.activate(self.activation, part("input", build.reshape(x, -1)))
+        old = build.state(seen.dimensions)
+        state = build.combine("add", seen, build.activate(self.own_activation, part("self", old)))
+        state = build.combine("add", state, old) if self.shortcut else state
+        build.keep(old, state)
+        return build.reshape(build.activate(self.activation, part("output", state)), self.output, 1, 1)
+
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, output, 1, 1)."""
         from cspdet.layers.functional import activate
@@ -55,8 +73,7 @@ class Rnn(Recurrent, names=("rnn",), known_to=("alexeyab", "pjreddie", "hank-ai"
         part = self.runner(parts, x)
         seen = activate(self.activation, part("input", x))
         old = state_like(parts, "state", seen)
-        own = {0: self.activation, 1: "logistic", 2: "loggy"}[self.logistic]
-        state = seen + activate(own, part("self", old))
+        state = seen + activate(self.own_activation, part("self", old))
         state = state + old if self.shortcut else state
         keep(parts, "state", state)
         out = activate(self.activation, part("output", state))

@@ -27,9 +27,11 @@ from cspdet.program.operations import (
     Part,
     Pool,
     Product,
+    Program,
     Reduce,
     Reshape,
     Softmax,
+    State,
     Transpose,
     Unpool,
 )
@@ -72,9 +74,16 @@ class Value(NamedTuple):
 class Builder:
     """A program in the making. `layer` is the number of the layer that is being written."""
 
-    def __init__(self) -> None:
-        self.operations: list[Operation] = []
+    def __init__(self, program: Program | None = None) -> None:
+        """Nothing yet, or what goes on where a program ends."""
+        self.operations: list[Operation] = [*program.operations] if program else []
+        self.states: list[tuple[int, int]] = [*program.states] if program else []
         self.layer = -1
+
+    def program(self, dimensions: Dimensions, outputs: Sequence[Value]) -> Program:
+        """The program so far: the dimensions of its input, and its outputs."""
+        numbers = tuple(each.number for each in outputs)
+        return Program(dimensions, tuple(self.operations), numbers, tuple(self.states))
 
     def _add(self, operation: type[Kind], inputs: Sequence[Value], dimensions: Dimensions, **fields: Any) -> Value:
         numbers = tuple(each.number for each in inputs)
@@ -87,6 +96,14 @@ class Builder:
         """Numbers that are there already."""
         array = np.asarray(value, np.float32)
         return self._add(Constant, (), array.shape, value=array)
+
+    def state(self, dimensions: Dimensions) -> Value:
+        """What the run before left of it; `keep` says what that is."""
+        return self._add(State, (), dimensions)
+
+    def keep(self, state: Value, after: Value) -> None:
+        """What a state is in the next run."""
+        self.states.append((state.number, after.number))
 
     def convolve(
         self,
@@ -144,7 +161,9 @@ class Builder:
         """A function of every number by itself."""
         return x if activation == LINEAR else self._add(Activate, (x,), x.dimensions, activation=activation)
 
-    def combine(self, kind: Literal["add", "subtract", "multiply", "divide", "power"], a: Value, b: Value | float) -> Value:
+    def combine(
+        self, kind: Literal["add", "subtract", "multiply", "divide", "power", "mend"], a: Value, b: Value | float
+    ) -> Value:
         """Two values, number by number; dimensions of 1 are spread."""
         other = b if isinstance(b, Value) else self.constant(np.full((1,) * len(a.dimensions), b))
         return self._add(Combine, (a, other), np.broadcast_shapes(a.dimensions, other.dimensions), kind=kind)
@@ -212,18 +231,19 @@ class Builder:
         x = x if factor == 1 else self.combine("multiply", x, factor)
         return x if summand == 0 else self.combine("add", x, summand)
 
+    def clip(self, x: Value, low: float, high: float) -> Value:
+        """Every number within bounds."""
+        return self.function(x, Activation("clip", low, high))
+
     def zeros(self, x: Value) -> Value:
         """Zeros of x's dimensions, whatever it holds."""
-        return self._clip(x, 0, 0)
+        return self.clip(x, 0, 0)
 
     def activate(self, name: str, x: Value) -> Value:
         """An activation that a cfg can name (`cspdet.layers.activation.ACTIVATIONS`)."""
         if name in _NATIVE:
             return self.function(x, _NATIVE[name])
         return getattr(self, f"_{name}")(x)  # type: ignore[no-any-return]
-
-    def _clip(self, x: Value, low: float, high: float) -> Value:
-        return self.function(x, Activation("clip", low, high))
 
     def _loggy(self, x: Value) -> Value:
         return self.affine(self.activate("logistic", x), 2, -1)
@@ -238,16 +258,16 @@ class Builder:
 
     def _hard_mish(self, x: Value) -> Value:
         # x²/2 + x from -2 to 0, where it is flat at either end.
-        middle = self._clip(x, -2, 0)
+        middle = self.clip(x, -2, 0)
         curve = self.combine("multiply", middle, self.affine(middle, 0.5, 1))
         return self.combine("add", curve, self.activate("relu", x))
 
     def _plse(self, x: Value) -> Value:
-        middle = self._clip(x, -4, 4)
+        middle = self.clip(x, -4, 4)
         return self.combine("add", self.affine(middle, 0.125, 0.5), self.affine(self.combine("subtract", x, middle), 0.01, 0))
 
     def _lhtan(self, x: Value) -> Value:
-        middle = self._clip(x, 0, 1)
+        middle = self.clip(x, 0, 1)
         return self.combine("add", middle, self.affine(self.combine("subtract", x, middle), 0.001, 0))
 
     def _stair(self, x: Value) -> Value:

@@ -51,6 +51,11 @@ class Constant(Operation):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class State(Operation):
+    """What the run before left of it: zeros in the first run, and where that had another batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Convolve(Operation):
     """A convolution: `weight` is (filters, channels / groups, height, width), `bias` (filters,).
 
@@ -100,9 +105,9 @@ class Activate(Operation):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Combine(Operation):
-    """Two values, number by number; dimensions of 1 are spread."""
+    """Two values, number by number; dimensions of 1 are spread. `mend` takes the first where it is finite, else the second."""
 
-    kind: Literal["add", "subtract", "multiply", "divide", "power"]
+    kind: Literal["add", "subtract", "multiply", "divide", "power", "mend"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,11 +190,20 @@ class Unpool(Operation):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """Operations in order, each reading earlier ones; what they are for; and the dimensions of the input."""
+    """Operations in order, each reading earlier ones; what they are for; and the dimensions of the input.
+
+    `states` are the numbers of a `State` and of the value that it has in the next run.
+    """
 
     input: Dimensions
     operations: tuple[Operation, ...]
     outputs: tuple[int, ...]
+    states: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The values that are there after a run: the outputs, and what the states become."""
+        return self.outputs + tuple(after for _, after in self.states)
 
     def readers(self) -> list[list[int]]:
         """The operations that read each value."""

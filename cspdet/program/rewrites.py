@@ -9,7 +9,7 @@ from cspdet.program.operations import LINEAR, Activate, Combine, Constant, Convo
 
 
 def simplified(program: Program, functions: Sequence[Function] = ()) -> Program:
-    """What the outputs need, with activations of these functions taken into the convolutions before them, and joins flat.
+    """What outputs and states need, with activations of these functions taken into the convolutions before, and joins flat.
 
     To make one of convolutions that read the same, as the two at the start of a CSP stage do, was tried: yolov4 took 1 %
     longer by PyTorch and by OpenVINO, yolov4-csp 4 % less by the one and 1 % longer by the other. The output has to be parted
@@ -19,8 +19,8 @@ def simplified(program: Program, functions: Sequence[Function] = ()) -> Program:
 
 
 def pruned(program: Program) -> Program:
-    """Only what the outputs need."""
-    needed = {*program.outputs}
+    """Only what the outputs and states need."""
+    needed = {*program.results, *(before for before, _ in program.states)}
     for number in range(len(program.operations) - 1, -1, -1):
         if number in needed:
             needed.update(program.operations[number].inputs)
@@ -30,7 +30,7 @@ def pruned(program: Program) -> Program:
 def with_sums(program: Program) -> Program:
     """Sums are taken into one of the convolutions whose output they add, where nobody else reads that."""
     readers = program.readers()
-    outputs = {*program.outputs}
+    results = {*program.results}
     operations = [*program.operations]
     for number, operation in enumerate(program.operations):
         if not isinstance(operation, Combine) or operation.kind != "add":
@@ -42,7 +42,7 @@ def with_sums(program: Program) -> Program:
                 and before.activation == LINEAR
                 and before.inputs[1:] == ()
                 and readers[source] == [number]
-                and source not in outputs
+                and source not in results
                 and before.dimensions == program.dimensions(other) == operation.dimensions
                 and not (other >= 0 and isinstance(operations[other], Constant))
             ):
@@ -54,14 +54,14 @@ def with_sums(program: Program) -> Program:
 def with_activations(program: Program, functions: Sequence[Function]) -> Program:
     """Activations of these functions are taken into the convolution before, where nobody else reads that."""
     readers = program.readers()
-    outputs = {*program.outputs}
+    results = {*program.results}
     operations = [*program.operations]
     instead: dict[int, int] = {}
     for number, operation in enumerate(program.operations):
         match operation:
             case Activate(inputs=(source,)) if source >= 0 and operation.activation.function in functions:
                 before = operations[source]
-                alone = len(readers[source]) == 1 and source not in outputs
+                alone = len(readers[source]) == 1 and source not in results
                 if isinstance(before, Convolve) and before.activation == LINEAR and alone:
                     operations[source] = replace(before, activation=operation.activation)
                     instead[number] = source
@@ -71,14 +71,14 @@ def with_activations(program: Program, functions: Sequence[Function]) -> Program
 def flattened(program: Program) -> Program:
     """Joins of joins along the same axis become one, where nobody else reads the inner ones."""
     readers = program.readers()
-    outputs = {*program.outputs}
+    results = {*program.results}
     operations = [*program.operations]
     for number, operation in enumerate(operations):
         if isinstance(operation, Join):
             inputs: list[int] = []
             for source in operation.inputs:
                 inner = operations[source] if source >= 0 else None
-                alone = source >= 0 and readers[source] == [number] and source not in outputs
+                alone = source >= 0 and readers[source] == [number] and source not in results
                 if isinstance(inner, Join) and inner.axis == operation.axis and alone:
                     inputs.extend(inner.inputs)
                 else:
@@ -90,7 +90,7 @@ def flattened(program: Program) -> Program:
 def _redirected(program: Program, operations: Sequence[Operation], instead: dict[int, int]) -> Program:
     """With other values read in place of some."""
     changed = tuple(replace(each, inputs=tuple(instead.get(source, source) for source in each.inputs)) for each in operations)
-    return Program(program.input, changed, tuple(instead.get(number, number) for number in program.outputs))
+    return _renumbered(program, changed, lambda number: instead.get(number, number))
 
 
 def _kept(program: Program, wanted: Callable[[int], bool]) -> Program:
@@ -101,4 +101,10 @@ def _kept(program: Program, wanted: Callable[[int], bool]) -> Program:
         if wanted(number):
             operations.append(replace(operation, inputs=tuple(place[source] for source in operation.inputs)))
             place[number] = len(operations) - 1
-    return Program(program.input, tuple(operations), tuple(place[number] for number in program.outputs))
+    return _renumbered(program, tuple(operations), place.__getitem__)
+
+
+def _renumbered(program: Program, operations: tuple[Operation, ...], number: Callable[[int], int]) -> Program:
+    """Other operations, among which outputs and states have other numbers."""
+    states = tuple((number(before), number(after)) for before, after in program.states)
+    return Program(program.input, operations, tuple(map(number, program.outputs)), states)

@@ -79,7 +79,7 @@ def program_of(example: Example) -> Program | None:
     if value is None:
         return None
     assert value.dimensions == layer.shape(*example.inputs).dimensions
-    return Program(whole.dimensions, tuple(build.operations), (value.number,))
+    return build.program(whole.dimensions, [value])
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -87,23 +87,42 @@ def program_of(example: Example) -> Program | None:
 def test_every_layer(name: str, example: Example) -> None:
     program = program_of(example)
     if program is None:
-        # What lasts from one image to the next has no place in a program, and heads are decoded outside of it.
-        assert isinstance(example.make(), Recurrent) or example.make().is_head
+        assert example.make().is_head  # those are decoded outside of it
         return
-    inputs = inputs_of(example)
-    with torch.inference_mode():
-        expected = module_of(example).double()(*(each.double() for each in inputs)).numpy()
     if not program.operations or program.outputs == (-1,):
         return  # the layer passes on what it reads
-    strung = torch.cat([each.flatten(1) for each in inputs], 1).numpy()
     engine = engine_or_none(name, program)
     if engine is None:
         alike = len({*example.inputs}) == 1 and example.options.get("stride", 1) > 0
         assert example.name not in RUN_BY_NCNN or not alike or {*example.options} & NOT_RUN_BY_NCNN
         return
-    (found,) = engine(strung)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max()))
+    module = module_of(example).double()
+    assert bool(program.states) == isinstance(module.layer, Recurrent)
+    # A state lasts as long as batches have the same size.
+    for batch in (2, 2, 2, 3, 3, 2) if program.states else (2,):
+        inputs = inputs_of(example, batch)
+        with torch.inference_mode():
+            expected = module(*(each.double() for each in inputs)).numpy().copy()
+        (found,) = engine(torch.cat([each.flatten(1) for each in inputs], 1).numpy())
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max()))
+        if program.states:
+            found[:] = 9  # what it put out is the caller's
+
+
+@pytest.mark.parametrize("name", [name for name in INSTALLED if name != "ncnn"])
+def test_what_is_not_finite_does_not_stay_in_a_state(name: str) -> None:
+    example = Example("conv_lstm", {"output": 3, "size": 3, "pad": True, "state_constrain": 2}, (Shape(2, 4, 5),))
+    module = module_of(example).double()
+    program = program_of(example)
+    assert program is not None
+    engine = engine_of(name, program)
+    x = np.random.default_rng(0).standard_normal((1, 40), np.float32)
+    for factor in (1, np.nan, 1, 1e4, 1e-30, 1):
+        with torch.inference_mode():
+            expected = module(torch.from_numpy(factor * x).double().reshape(1, 2, 4, 5)).numpy().copy()
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(engine(np.float32(factor) * x)[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -193,11 +212,7 @@ def lower_empty(path: Path) -> Program:
 def test_every_shipped_network_has_a_program(path: Path) -> None:
     """Of the right dimensions, and every rewriting keeps them."""
     graph = graph_of(path)
-    try:
-        program = lower_empty(path)
-    except NotLoweredError:
-        assert any(isinstance(node.layer, Recurrent) for node in graph.nodes)
-        return
+    program = lower_empty(path)
     nodes = {node.index: node for node in graph.nodes}
     wanted = [nodes[index].output.dimensions for index in graph.outputs]
     for each in (program, pruned(program), flattened(program), simplified(program, ("leaky", "mish"))):
@@ -350,6 +365,33 @@ def test_sums_are_taken_into_convolutions() -> None:
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_rewritings_keep_states() -> None:
+    """One that becomes an activation, which convolutions take in; one that is a sum, which they do, too; and one never read."""
+    build = Builder()
+    random = np.random.default_rng(0)
+    build.activate("tanh", Value(-1, (2, 3, 3)))  # goes
+    old, total, unread = (build.state((2, 3, 3)) for _ in range(3))
+    weight = random.standard_normal((2, 2, 1, 1), np.float32)
+    new = build.activate("leaky", build.convolve(Value(-1, (2, 3, 3)), weight, np.zeros(2, np.float32)))
+    both = build.combine("add", total, build.convolve(new, weight, np.ones(2, np.float32)))
+    out = build.join([build.join([old, total]), new])
+    for state, after in ((old, new), (total, both), (unread, old)):
+        build.keep(state, after)
+    program = build.program((2, 3, 3), [out])
+    short = with_activations(with_sums(simplified(program)), ("leaky",))
+    assert kinds(short) == ["State", "State", "State", "Convolve", "Convolve", "Join"]
+    assert [*dict(short.states)] == [0, 1, 2]
+    images = random.standard_normal((3, 1, 2, 3, 3), np.float32)
+    engines = [engine_of(name, program) for name in INSTALLED if name != "ncnn"]
+    before = sums = np.zeros((1, 2, 3, 3), np.float32)
+    for image in images:
+        now = np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], image)
+        now = np.where(now > 0, now, 0.1 * now)
+        for engine in engines:
+            np.testing.assert_allclose(engine(image)[0], np.concatenate([before, sums, now], 1), atol=1e-4)
+        before, sums = now, sums + np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], now) + 1
+
+
 # -- choosing ---------------------------------------------------------------------------------------------------------------
 
 
@@ -386,23 +428,51 @@ def test_engines_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_layer_that_only_pytorch_runs(tmp_path: Path) -> None:
+    """A head whose output is read again."""
+    head = "[convolutional]\nfilters=18\nsize=1\n[yolo]\nmask=0,1,2\nanchors=1,1,2,2,3,3\nnum=3\nclasses=1\n"
+    path = tmp_path / "heads.cfg"
+    path.write_text(f"[net]\nwidth=32\nheight=32\nchannels=3\n{head * 2}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cspdet.load(path).save_weights(tmp_path / "heads.weights")
+    with pytest.warns(
+        cspdet.EngineWarning,
+        match=r"only PyTorch runs layer 1, `\[yolo\]` in .*heads.cfg:8; the network runs in PyTorch",
+    ) as caught:
+        detector = cspdet.load(path, tmp_path / "heads.weights", names=["one"], engine="openvino")
+    assert [each.filename for each in caught] == [__file__]
+    picture = np.zeros((32, 32, 3), np.uint8)
+    one = cspdet.load(path, tmp_path / "heads.weights", names=["one"])(picture, threshold=0)
+    assert detector(picture, threshold=0).to_dicts() == one.to_dicts()
+
+
+def test_recurrent_networks_remember_in_every_engine(tmp_path: Path) -> None:
+    """Image by image, as the module does; and of a batch of another size, nothing."""
     path = tmp_path / "rnn.cfg"
     path.write_text(
-        "[net]\nwidth=32\nheight=32\nchannels=3\n[crnn]\noutput=18\nhidden=4\nsize=3\npad=1\n"
-        "[yolo]\nmask=0,1,2\nanchors=1,1,2,2,3,3\nnum=3\nclasses=1\n"
+        "[net]\nwidth=32\nheight=32\nchannels=3\n[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\nactivation=leaky\n"
+        "[conv_lstm]\noutput=6\nsize=3\npad=1\n"
+        "[convolutional]\nfilters=18\nsize=8\nstride=8\n[yolo]\nmask=0,1,2\nanchors=9,9,12,9,13,20\nnum=3\nclasses=1\n"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cspdet.load(path).save_weights(tmp_path / "rnn.weights")
-    with pytest.warns(
-        cspdet.EngineWarning,
-        match=r"only PyTorch runs layer 0, `\[crnn\]` in .*rnn.cfg:5; the network runs in PyTorch",
-    ) as caught:
-        detector = cspdet.load(path, tmp_path / "rnn.weights", names=["one"], engine="openvino")
-    assert [each.filename for each in caught] == [__file__]
-    picture = np.zeros((32, 32, 3), np.uint8)
-    one = cspdet.load(path, tmp_path / "rnn.weights", names=["one"])(picture, threshold=0)
-    assert detector(picture, threshold=0).to_dicts() == one.to_dicts()
+        detector = cspdet.load(path)
+    for value in detector.network.state_dict().values():
+        value.mul_(3)  # so that something is found
+    detector.save_weights(tmp_path / "rnn.weights")
+    pictures = [*np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)]
+    calls = [pictures[:1], pictures[:1], pictures[1:2], pictures[2:4], pictures[4:], pictures[:1]]
+    module = cspdet.load(path, tmp_path / "rnn.weights", names=["one"])
+    assert module.network is not None  # from now on, it is what runs
+    expected = [module.detect(each, threshold=0.3) for each in calls]
+    assert expected[0][0].to_dicts() != expected[1][0].to_dicts()
+    for name in ("auto", "torch", "openvino", "onnxruntime"):
+        detector = cspdet.load(path, tmp_path / "rnn.weights", names=["one"], engine=name)
+        for call, right in zip(calls, expected, strict=True):
+            for one, other in zip(detector.detect(call, threshold=0.3), right, strict=True):
+                assert len(one) == len(other) > 0
+                np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-5)
+                np.testing.assert_allclose(one.xyxy, other.xyxy, atol=0.01)
 
 
 def test_changing_the_module_changes_what_is_found() -> None:

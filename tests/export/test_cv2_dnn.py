@@ -20,7 +20,7 @@ import torch
 import cspdet
 from cspdet.cv2_dnn import read_net_from_darknet
 from tests.conftest import ROOT, reference_files
-from tests.export.test_export import PICTURE, REGION, SMALL, with_weights
+from tests.export.test_export import PICTURE, RECURRENT, REGION, SMALL, with_weights
 
 OPENCV4 = os.environ.get("CSPDET_OPENCV4", "")
 
@@ -104,6 +104,8 @@ def test_what_goes_wrong(tmp_path: Path) -> None:
     (tmp_path / "t.tree").write_text("a -1\nb -1\nc 0\n")
     with pytest.raises(cspdet.ExportError, match="has a tree of classes"):
         read_net_from_darknet(*with_weights(tmp_path / "y.cfg", REGION + "tree=t.tree\n"))
+    with pytest.raises(cspdet.ExportError, match=r"layer 1, `\[crnn\]` in .*z.cfg:\d+, keeps a state from image to image"):
+        read_net_from_darknet(*with_weights(tmp_path / "z.cfg", RECURRENT))
 
 
 @pytest.mark.skipif(not OPENCV4, reason="needs OpenCV 4; set CSPDET_OPENCV4")

@@ -20,6 +20,7 @@ from cspdet.commands.loading import sort_files
 from cspdet.export import FORMATS, checking, open_file
 from cspdet.export.checking import difference
 from cspdet.export.notes import read_notes
+from cspdet.image import read_image
 from tests.conftest import ROOT, reference_files
 
 Run = Callable[..., tuple[int, str, str]]
@@ -66,6 +67,11 @@ num=3
 classes=3
 nms_kind=greedynms
 """
+RECURRENT = SMALL.replace(
+    "[maxpool]\nsize=2\nstride=2",
+    "[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\nshortcut=1\nactivation=leaky\n"
+    "[maxpool]\nsize=2\nstride=2\n[conv_lstm]\noutput=6\nsize=3\npad=1\npeephole=1\nbatch_normalize=1",
+)
 REGION = """[net]
 width=64
 height=64
@@ -263,6 +269,98 @@ def test_a_head_with_fewer_classes(run: Run, tmp_path: Path) -> None:
     alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load(*files)(PICTURE))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("x.onnx",),
+        ("x.xml",),
+        ("x.pt2",),
+        ("boxes.onnx", "--outputs", "nms"),
+        ("boxes.xml", "--outputs", "boxes"),
+        ("boxes.pt2", "--outputs", "boxes"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_states_go_in_and_out(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """And `cspdet` keeps them: picture after picture, and until a batch has another size."""
+    files = with_weights(tmp_path / "a.cfg", RECURRENT)
+    out = tmp_path / words[0]
+    code, printed, err = run("export", *files, out, *words[1:])
+    assert (code, err) == (0, "")
+    given = "state_0 (batch, 4, 24, 16), state_1 (batch, 6, 12, 8), state_2 (batch, 6, 12, 8)"
+    ends = printed.splitlines()[-1].split(" → ")
+    assert ends[0] == f"{out}: images (batch, 3, 96, 64), {given}"
+    assert ends[1].endswith("next_state_0, next_state_1, next_state_2")
+    assert open_file(out).notes["cspdet.states"] == "4 24 16\n6 12 8\n6 12 8"
+    detector, network = cspdet.load(out), cspdet.load(*files, engine="torch")
+    assert network.network is not None  # the module runs
+    pictures = [read_image(PICTURE), read_image(PICTURE)[::-1], read_image(ROOT / "docs" / "chelsea.jpg")]
+    calls = [[0], [0], [1], [2, 0], [1, 1], [0]]
+    expected = [network.detect([pictures[each] for each in call], threshold=0.2) for call in calls]
+    assert not np.allclose(expected[0][0].confidence.max(), expected[1][0].confidence.max(), rtol=1e-3)
+    for call, right in zip(calls, expected, strict=True):
+        for one, other in zip(detector.detect([pictures[each] for each in call], threshold=0.2), right, strict=True):
+            alike(one, other)
+
+
+def test_states_of_vectors(run: Run, tmp_path: Path) -> None:
+    """Those of the last layer are its output, too."""
+    text = "[net]\ninputs=6\n[gru]\noutput=5\n[rnn]\noutput=3\nhidden=4\n[lstm]\noutput=4\n"
+    files = with_weights(tmp_path / "a.cfg", text)
+    for name in ("x.onnx", "x.xml", "x.pt2"):
+        code, printed, err = run("export", *files, tmp_path / name)
+        assert (code, err) == (0, "")
+        ends = "state_2 (batch, 4), state_3 (batch, 4) → output_0, next_state_0, next_state_1, next_state_2, next_state_3"
+        assert printed.splitlines()[-1].endswith(ends)
+        compute = open_file(tmp_path / name).run
+        x = np.ones((1, 6), np.float32)
+        first, second = compute(x), compute(x)
+        assert {*first} == {"output_0", *(f"next_state_{place}" for place in range(4))}
+        np.testing.assert_array_equal(first["output_0"], first["next_state_3"])
+        assert np.abs(first["output_0"] - second["output_0"]).max() > 0.01
+        np.testing.assert_array_equal(open_file(tmp_path / name).run(x)["output_0"], first["output_0"])
+
+
+def test_a_state_that_is_not_kept_is_found_out(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = with_weights(tmp_path / "a.cfg", RECURRENT)
+
+    def forgetting(compute: Any, dimensions: Any) -> Any:
+        return lambda images: compute(images, *(np.zeros((len(images), *each), np.float32) for each in dimensions))
+
+    monkeypatch.setattr(checking, "remembering", forgetting)
+    code, _, err = run("export", *files, tmp_path / "x.xml")
+    assert code == 1
+    assert "openvino computes another `output_0`" in err
+
+
+def test_states_have_one_size(run: Run, tmp_path: Path) -> None:
+    files = with_weights(tmp_path / "a.cfg", RECURRENT)
+    code, _, err = run("export", *files, tmp_path / "x.onnx", "--dynamic-size")
+    assert code == 2
+    assert "layer 1, `[crnn]` in " in err
+    assert "is computed for one size" in err
+
+
+def test_states_that_were_changed(run: Run, tmp_path: Path) -> None:
+    import onnx
+
+    files = with_weights(tmp_path / "a.cfg", RECURRENT)
+    assert run("export", *files, tmp_path / "x.onnx", "--no-check")[0] == 0
+    model = onnx.load(tmp_path / "x.onnx")
+    (note,) = (each for each in model.metadata_props if each.key == "cspdet.states")
+    for value, message in (
+        ("4 24 x", "has notes that this cspdet does not know"),
+        ("4 24 16\n6 12 8", "has other states than its notes say"),
+        ("4 24 16\n6 12 8\n6 12 8\n6 12 8", "has other states than its notes say"),
+        ("4 24 16\n6 12 8\n6 12 9", "has other states than its notes say"),
+    ):
+        note.value = value
+        onnx.save(model, tmp_path / "y.onnx")
+        code, _, err = run("detect", tmp_path / "y.onnx", PICTURE, "--no-save")
+        assert code == 1
+        assert message in err
+
+
 def test_networks_without_heads(run: Run, tmp_path: Path) -> None:
     text = SMALL[: SMALL.index("[yolo]")] + "[avgpool]\n[softmax]\n"
     files = with_weights(tmp_path / "x.cfg", text)
@@ -347,14 +445,12 @@ def test_a_size_that_cannot_be_free(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_layer_without_a_program(run: Run, tmp_path: Path) -> None:
-    text = SMALL.replace(
-        "[maxpool]\nsize=2\nstride=2", "[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\n[maxpool]\nsize=2\nstride=2"
-    )
-    files = with_weights(tmp_path / "x.cfg", text)
+    """A head whose output is read again."""
+    files = with_weights(tmp_path / "x.cfg", SMALL.replace("[route]\nlayers=-3\n", ""))
     for name in ("x.onnx", "x.xml", "x.pt2"):
         code, _, err = run("export", *files, tmp_path / name)
         assert code == 1
-        assert "layer 1, `[crnn]` in " in err
+        assert "layer 3, `[yolo]` in " in err
         assert "it cannot be exported" in err
         assert not (tmp_path / name).exists()
 
