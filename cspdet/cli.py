@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -75,10 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a file's name may hold what the terminal's encoding does not
     try:
-        return _run(name, words[1:])
+        with _terminable():
+            return _run(name, words[1:])
     except CspdetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except _Terminated:
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -97,6 +103,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print("error: there is not enough memory\n  help: use a smaller network, image or batch", file=sys.stderr)
         return 1
+
+
+class _Terminated(KeyboardInterrupt):
+    """A polite kill: what has begun is cleaned up as after Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Have SIGTERM end the command as Ctrl-C does, so that no half-written file stays behind."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may say what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(name: str, words: list[str]) -> int:

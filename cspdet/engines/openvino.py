@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,14 @@ class OpenvinoEngine:
     def __init__(self, program: Program) -> None:
         self.program = simplified(program)
         self._compiled: dict[int, Any] = {}
+        # A request is for one call at a time.
+        self._lock = Lock()
         self._states = States(dimensions_of(self.program), zeros)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each output, float32."""
-        return self._states.run(len(images), lambda states: self._run(images, *states))
+        with self._lock:
+            return self._states.run(len(images), lambda states: self._run(images, *states))
 
     def _run(self, *given: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         batch = len(given[0])

@@ -28,7 +28,7 @@ BATCHES = (1, 2)
 RUNS_WITH_STATES = 2
 # Shares of an output's largest value.
 TOLERANCE = 1e-3
-HALF_TOLERANCE = 1e-2
+HALF_TOLERANCE = 2e-2
 
 
 def check(model: Model, path: Path, runners: Mapping[str, Opener]) -> Iterator[str]:
@@ -88,11 +88,13 @@ def _compared(model: Model, package: str, cases: Any, found: list[Mapping[str, F
             if there.shape != right.shape:
                 raise ExportError(f"{_title(package)} puts out {there.shape} as `{name}`, not {right.shape}")
             apart, scale = difference(right, there)
+            # Boxes and scores are shares: of noise, the largest score is next to nothing.
+            scale = max(scale, 1.0) if name in ("boxes", "scores") else scale
             if not apart <= limit * scale:
                 message = (
                     f"{_title(package)} computes another `{name}`: {apart:.3g} apart, where the largest value is {scale:.3g}"
                 )
-                cure = "leave `--half` out" if model.options.half else "`--no-check` writes the file all the same"
+                cure = f"{'leave `--half` out, or ' if model.options.half else ''}`--no-check` writes the file all the same"
                 raise ExportError(message, cure)
             largest[name] = max(largest.get(name, 0.0), apart)
         if "detections" in outputs:

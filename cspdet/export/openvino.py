@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,10 @@ def write(model: Model, path: Path) -> None:
         result.get_tensor().set_names({name})
     for key, value in model.notes.items():
         made.set_rt_info(value, [_ROOM, key])
-    openvino.save_model(made, path, compress_to_fp16=model.options.half)
+    try:
+        openvino.save_model(made, path, compress_to_fp16=model.options.half)
+    except RuntimeError:  # its streams do not say why
+        raise OSError(errno.ENOSPC, "the disk seems to be full") from None
 
 
 def open_file(path: Path) -> tuple[dict[str, str], Run]:
@@ -49,10 +54,12 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
 def _runner(made: Any) -> Run:
     ready = compiled(made)
     names = [output.get_any_name() for output in made.outputs]
+    lock = Lock()  # a model runs for one caller at a time
 
     def run(*given: Floats) -> dict[str, Floats]:
-        found = ready([np.ascontiguousarray(each) for each in given])
-        return {name: np.array(found[place]) for place, name in enumerate(names)}
+        with lock:
+            found = ready([np.ascontiguousarray(each) for each in given])
+            return {name: np.array(found[place]) for place, name in enumerate(names)}
 
     return run
 

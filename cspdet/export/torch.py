@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -44,9 +46,10 @@ def write(model: Model, path: Path) -> None:
         program = torch.export.export(_module(model), given, dynamic_shapes=shapes)
     after = (name for _, name in names_of(model.program))
     notes = {**model.notes, _NAMES: "\n".join([*model.names, *after])}
-    # A file object, since only names that end in .pt2 are taken.
-    with path.open("wb") as file:
-        torch.export.save(program, file, extra_files=notes)
+    # In memory first: PyTorch ends the process where a file cannot be written.
+    file = BytesIO()
+    torch.export.save(program, file, extra_files=notes)
+    path.write_bytes(file.getbuffer())
 
 
 def _module(model: Model) -> Any:
@@ -113,14 +116,16 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
     import torch
 
     texts: dict[str, Any] = dict.fromkeys([_NAMES, NOTE, *(PREFIX + key for key in KEYS)], "")
+    data = BytesIO(path.read_bytes())
+    logger = logging.getLogger("torch.export")
+    quiet, logger.disabled = logger.disabled, True  # it logs what is raised, too
     try:
-        with path.open("rb") as file:
-            module = torch.export.load(file, extra_files=texts).module()
-    except OSError:
-        raise
+        module = torch.export.load(data, extra_files=texts).module()
     except Exception as error:  # archives, pickles and programs each have their own kinds
         reason = " ".join(str(error).split())[:120]
         raise ExportError(f"`{path}` is no torch.export file that can be run: {reason}", "is it complete?") from None
+    finally:
+        logger.disabled = quiet
     notes = {key: value for key, value in texts.items() if value or key == PREFIX + "names"}
     names = notes.pop(_NAMES, "").split("\n")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -558,3 +559,16 @@ def test_the_compiled_module(run: Callable[..., tuple[int, str, str]], tmp_path:
     monkeypatch.setattr(torch, "compile", Mock(side_effect=RuntimeError("no C++ compiler\n\nmore of it")))
     code, _, errors = run("detect", *words)
     assert (code, errors.splitlines()[0]) == (2, "error: torch.compile does not work here: no C++ compiler")
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_threads_share_an_engine(name: str) -> None:
+    """As a server's do."""
+    detector = cspdet.load("cspdet-nano", width=64, height=64, engine=name)
+    images = np.random.default_rng(0).random((12, 1, 3, 64, 64), np.float32)
+    alone = [detector.engine(each) for each in images]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(detector.engine, images))
+    for found, expected in zip(together, alone, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
