@@ -111,11 +111,12 @@ def small(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def alike(one: Any, other: Any) -> None:
+    """The same boxes; of those that are as sure, which comes first hangs on the last digit."""
     assert len(one) == len(other) > 0
     assert one.names == other.names
-    np.testing.assert_array_equal(one.class_id, other.class_id)
-    np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-5)
-    np.testing.assert_allclose(one.xyxy, other.xyxy, rtol=1e-5, atol=0.01)
+    mine, theirs = (np.column_stack([1e3 * each.class_id, 2e3 * each.confidence, each.xyxy]) for each in (one, other))
+    apart = np.max([abs(np.subtract.outer(a, b)) for a, b in zip(mine.T, theirs.T, strict=True)], 0)
+    assert max(apart.min(0).max(), apart.min(1).max()) < 0.02
 
 
 CASES = [
@@ -197,7 +198,7 @@ def test_half_of_onnx_has_no_other_weights(run: Run, small: tuple[Path, Path], t
 def test_the_shipped_model_by_name(run: Run, tmp_path: Path) -> None:
     code, printed, _ = run("export", "cspdet-nano", tmp_path / "x.onnx", "--outputs", "nms")
     assert code == 0
-    assert "images (batch, 3, 256, 256) → detections, boxes, scores" in printed
+    assert "images (batch, 3, 288, 288) → detections, boxes, scores" in printed
     alike(cspdet.load(tmp_path / "x.onnx")(PICTURE), cspdet.load("cspdet-nano")(PICTURE))
     code, printed, _ = run("detect", tmp_path / "x.onnx", PICTURE, "--no-save")
     assert code == 0
