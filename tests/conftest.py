@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# In the background of a shell without job control, Ctrl-C is ignored; tests that press it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("CSPDET_REFERENCE", ROOT.parent / "shared")).resolve()
