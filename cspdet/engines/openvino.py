@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -76,14 +77,25 @@ def compiled(model: Any) -> Any:
     Raises:
         UsageError: the folder cannot be made.
     """
-    import openvino
-
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     folder = os.environ.get("CSPDET_OPENVINO_CACHE")
     if folder:
         make_folder(Path(folder))
         settings["CACHE_DIR"] = folder
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return core().compile_model(model, "CPU", settings)
+
+
+@cache
+def core() -> Any:
+    """The process's one `openvino.Core`, which is never given back.
+
+    The thread that first compiles something gets a stack for its signal handlers from OpenVINO 2026.4, in memory that goes
+    when the last model does. Where that happens in another thread, the next Ctrl-C, or the end of a child process, is a
+    segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def model_of(program: Program, batch: int = 1) -> Any:
@@ -164,8 +176,9 @@ def _node(opset: Any, operation: Operation, inputs: list[Any]) -> Any:
 
 
 def _weights(opset: Any, array: NDArray[np.float32]) -> Any:
-    """Weights as a constant. Read where they lie (`shared_memory`), they take a quarter less memory, but a process crashed."""
-    return opset.constant(np.ascontiguousarray(array))
+    """Weights that are read where they lie; OpenVINO copies those that nobody may write to."""
+    array = np.ascontiguousarray(array)
+    return opset.constant(array, shared_memory=array.flags.writeable)
 
 
 def _convolution(opset: Any, operation: Convolve, x: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cspdet.engines.openvino import compiled, model_of
+from cspdet.engines.openvino import compiled, core, model_of
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
 
@@ -40,10 +40,8 @@ def write(model: Model, path: Path) -> None:
 
 def open_file(path: Path) -> tuple[dict[str, str], Run]:
     """A file's notes, and what runs it."""
-    import openvino
-
     try:
-        made = openvino.Core().read_model(path)
+        made = core().read_model(path)
         notes = made.get_rt_info(_ROOM).value if made.has_rt_info(_ROOM) else {}
         return {**notes}, _runner(made)
     except RuntimeError as error:

@@ -572,3 +572,20 @@ def test_threads_share_an_engine(name: str) -> None:
     for found, expected in zip(together, alone, strict=True):
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_openvino_in_a_thread_leaves_signals_alone() -> None:
+    """A detector dropped in another thread took the stack of the signal handlers with it: the next signal was a crash."""
+    code = """if True:
+        import signal, subprocess, threading
+        import cspdet
+        kept = [cspdet.load("cspdet-nano", width=64, height=64, engine="openvino")]
+        kept[0]("docs/chelsea.jpg")
+        thread = threading.Thread(target=kept.clear)
+        thread.start()
+        thread.join()
+        signal.signal(signal.SIGCHLD, lambda *_: print("heard", flush=True))
+        subprocess.run(["true"])
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (found.returncode, found.stdout) == (0, "heard\n"), found.stderr
