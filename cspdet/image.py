@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,8 @@ from cspdet.errors import ImageError, UsageError
 from cspdet.files import temporary
 
 Pixels = NDArray[np.uint8]
+# Whether JPEGs are decoded to the bit, or by what, which does as `cspdet.jpeg.decode`.
+Exact = bool | Callable[[bytes, str], Pixels | None]
 
 # Endings that a folder or a glob is searched for; whatever OpenCV decodes may be named on its own.
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .dib .webp .tif .tiff .ppm .pgm .pbm .jp2 .avif .gif".split())  # noqa: SIM905
@@ -35,10 +37,10 @@ _quiet = 0
 _level = 0
 
 
-def read_image(path: str | Path, *, exact: bool = False) -> Pixels:
+def read_image(path: str | Path, *, exact: Exact = False) -> Pixels:
     """Decode an image file to (H, W, 3) BGR; grey and transparent images are converted, and turned upright by their EXIF data.
 
-    `exact` decodes JPEGs to the bit as Darknet does, which takes longer; see `cspdet.jpeg`.
+    `exact` decodes JPEGs to the bit as Darknet does, which takes longer; see `cspdet.jpeg`. It may be what does so.
 
     Raises:
         UsageError: the file is missing or cannot be read.
@@ -96,7 +98,7 @@ def image_bytes(path: str | Path) -> bytes:
     return data
 
 
-def decode_image(data: bytes, name: str, *, exact: bool = False) -> Pixels:
+def decode_image(data: bytes, name: str, *, exact: Exact = False) -> Pixels:
     """Decode the bytes of an image file; `name` is for the message, `exact` as for `read_image`.
 
     Raises:
@@ -113,7 +115,8 @@ def decode_image(data: bytes, name: str, *, exact: bool = False) -> Pixels:
         if not jpeg.has_end(data):
             # OpenCV fills what is missing with grey and says nothing.
             raise ImageError(f"`{name}` is cut: the JPEG has no end", "fetch it again")
-        pixels = jpeg.decode(data, name) if exact else None
+        decode = jpeg.decode if exact is True else exact
+        pixels = decode(data, name) if decode else None
         if pixels is not None:
             return pixels
     try:

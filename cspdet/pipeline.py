@@ -19,11 +19,18 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
+from cspdet.cores import usable_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How many items are on their way, besides two groups.
-_AHEAD = 4
+# How many items are on their way, besides two groups and what threads are reading.
+_AHEAD = 2
+
+
+def most_readers() -> int:
+    """How many threads read at most: as many as there are cores, within reason."""
+    return max(2, min(usable_cores(), 8))
 
 
 def pipelined(
@@ -31,7 +38,7 @@ def pipelined(
     work: Callable[[list[Item]], Result],
     *,
     batch: int = 1,
-    readers: int = 2,
+    readers: int | None = None,
     ahead: int | None = None,
 ) -> Generator[tuple[list[Item], Result], None, None]:
     """Read items, work on groups of them, and give each group with what became of it, in order.
@@ -43,10 +50,11 @@ def pipelined(
         reads: a function for each item, which gives it; called in several threads, begun in order.
         work: what is done with a group; called in one thread, in order.
         batch: items in a group; the last one may have fewer.
-        readers: threads that read; with 1, items are read one after the other.
+        readers: threads that read; with 1, items are read one after the other. By default one for each core, 2 to 8.
         ahead: groups that may exist at a time, at least 1; by default a few more than two.
     """
-    limit = ahead or 2 + -(-_AHEAD // batch)
+    readers = readers or most_readers()
+    limit = ahead or 2 + -(-(readers + _AHEAD) // batch)
     # Only such queues are used from the caller's thread: Ctrl-C may come at any point, and Python's own locks and futures may
     # be left locked by it.
     permits: SimpleQueue[bool] = SimpleQueue()

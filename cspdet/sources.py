@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from cspdet.errors import ImageError, UsageError
-from cspdet.image import SUFFIXES, Pixels, decode_image, quiet, read_image
+from cspdet.image import SUFFIXES, Exact, Pixels, decode_image, quiet, read_image
 from cspdet.paths import exists, is_file, is_folder
 
 VIDEOS = frozenset(".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .mjpeg .mjpg .ogv".split())  # noqa: SIM905
@@ -140,7 +140,7 @@ def _list(path: Path) -> Iterator[Source]:
         raise UsageError(f"cannot read the list `{path}`: {reason.lower()}", "write one path per line") from None
 
 
-def read(source: Source, *, exact: bool = False) -> Pixels:
+def read(source: Source, *, exact: Exact = False) -> Pixels:
     """The pixels of an image source; `exact` as for `read_image`.
 
     Raises:

@@ -141,7 +141,7 @@ def test_exceptions_come_in_their_turn(stage: str, batch: int) -> None:
 
 def test_leaving_early_begins_nothing_new() -> None:
     begun = []
-    with closing(pipelined((partial(begun.append, number) for number in range(1000)), len)) as groups:
+    with closing(pipelined((partial(begun.append, number) for number in range(1000)), len, readers=2)) as groups:
         for number, _ in enumerate(groups):
             if number == 3:
                 break

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cspdet.boxes import Floats
     from cspdet.detections import Detections
     from cspdet.detector import Detector
-    from cspdet.image import Pixels
+    from cspdet.image import Exact, Pixels
     from cspdet.outputs import Result
     from cspdet.stages import Prepared
 
@@ -116,12 +116,12 @@ class Job:
 
     # -- in other threads ---------------------------------------------------------------------------------------------
 
-    def read(self, task: Task) -> Look:
+    def read(self, task: Task, exact: Exact) -> Look:
         """An image, ready for the network, or why it cannot be read."""
         from cspdet.sources import read
 
         try:
-            picture = read(task[0], exact=self.stages.exact)
+            picture = read(task[0], exact=exact)
         except CspdetError as error:
             return Look(task, error=error)
         return self.look(task, picture)
@@ -141,10 +141,14 @@ class Job:
 
     def look_at_all(self, tasks: Sequence[Task]) -> None:
         """Images, as many at a time as asked for. While results are written, the network runs on the next, others are read."""
-        reads = (partial(self.read, task) for task in tasks)
+        from cspdet.jpeg.helpers import helped
+
         with (
             progress(len(tasks), "detecting") as advance,
-            closing(pipelined(reads, self.infer, batch=self.arguments.batch)) as groups,
+            helped([source.name for source, _ in tasks], self.stages.exact) as exact,
+            closing(
+                pipelined((partial(self.read, task, exact) for task in tasks), self.infer, batch=self.arguments.batch)
+            ) as groups,
         ):
             for looks, inferred in groups:
                 self.report(looks, inferred)

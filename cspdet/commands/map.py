@@ -212,6 +212,7 @@ def _collect(
     from cspdet.evaluate import collect
     from cspdet.evaluate.collect import finder
     from cspdet.evaluate.results import collect_results, read_results
+    from cspdet.jpeg.helpers import helped
 
     names = _names(arguments, description)
     if files.cfg is None:
@@ -226,8 +227,12 @@ def _collect(
     if graph := examine(read_cfg(files.cfg, arguments), dialect_of(arguments))[0]:
         check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
     detector = load_detector(files.cfg, files.weights, names or None, arguments)
-    names = finder(detector).names
-    with progress(len(pictures), "evaluating") as advance:
+    asked = finder(detector, like=arguments.like or "", letterbox=arguments.letterbox)
+    names = asked.names
+    with (
+        progress(len(pictures), "evaluating") as advance,
+        helped([each.path for each in pictures], asked.exact) as exact,
+    ):
         seen = collect(
             detector,
             pictures,
@@ -236,6 +241,7 @@ def _collect(
             batch=arguments.batch,
             like=arguments.like or "",
             letterbox=arguments.letterbox,
+            exact=exact,
             advance=advance,
             warn=_warn,
         )

@@ -12,7 +12,7 @@ from cspdet.detections import Detections
 from cspdet.errors import UsageError
 from cspdet.evaluate.looking import Advance, Say, Steps, ignore, look_at, say
 from cspdet.evaluate.records import Collected
-from cspdet.image import Pixels
+from cspdet.image import Exact, Pixels
 from cspdet.layers.head import Head
 from cspdet.names import check_names
 from cspdet.paths import first_file
@@ -75,7 +75,7 @@ def collect(
     batch: int = 1,
     like: str = "",
     letterbox: bool | None = None,
-    exact: bool | None = None,
+    exact: Exact | None = None,
     advance: Advance = ignore,
     warn: Say = say,
 ) -> Collected:
@@ -93,7 +93,8 @@ def collect(
         batch: pictures that the detector is given at a time.
         like: program whose preprocessing is used, as for `Detector.detect`.
         letterbox: keep the pictures' proportions, as for `Detector.detect`.
-        exact: decode JPEGs to the bit as Darknet does, which takes longer; by default where the preprocessing is Darknet's.
+        exact: decode JPEGs to the bit as Darknet does, which takes longer, or what does so; by default where the preprocessing
+            is Darknet's.
         advance: called with the number of pictures that were looked at since the last call.
         warn: called with what goes wrong; a Python warning by default.
 

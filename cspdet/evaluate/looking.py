@@ -16,7 +16,7 @@ from cspdet.data.pictures import Picture
 from cspdet.detections import Detections
 from cspdet.errors import CspdetError, UsageError
 from cspdet.evaluate.records import Collected, Found, Truth, join, nothing
-from cspdet.image import Pixels, read_image
+from cspdet.image import Exact, Pixels, read_image
 from cspdet.pipeline import pipelined
 from cspdet.text import counted
 
@@ -60,7 +60,7 @@ def look_at(
     *,
     difficult: Mapping[int, Path] | None,
     batch: int,
-    exact: bool,
+    exact: Exact,
     advance: Advance,
     warn: Say,
 ) -> Collected:
@@ -95,7 +95,7 @@ def look_at(
     return notes.collected()
 
 
-def _read(picture: Picture, exact: bool, prepare: Callable[[Pixels], Any]) -> Look:
+def _read(picture: Picture, exact: Exact, prepare: Callable[[Pixels], Any]) -> Look:
     try:
         pixels = read_image(picture.path, exact=exact)
     except CspdetError as error:

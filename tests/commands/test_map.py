@@ -11,8 +11,12 @@ import cv2
 import pytest
 
 import cspdet
+from cspdet.cores import usable_cores
 from cspdet.data.pictures import read_list
 from cspdet.evaluate import evaluate
+from cspdet.jpeg import helpers
+from cspdet.jpeg.helpers import Helpers
+from cspdet.pipeline import most_readers
 from tests.evaluate.material import PICTURES, write_set
 from tests.test_detector import write_network
 
@@ -62,6 +66,25 @@ def test_spellings(run: Run, words: tuple[str, ...]) -> None:
     code, out, err = run(*words)
     assert (code, err) == (0, "")
     assert MEAN in out.splitlines()
+
+
+def test_other_processes_decode(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are many JPEGs: the same figures, with and without helpers, unless OpenCV decodes."""
+    started: list[int] = []
+    begin = Helpers.__enter__
+    monkeypatch.setattr(Helpers, "__enter__", lambda each: (begin(each), started.append(len(each.processes)))[0])
+    write_set(folder / "photos", {name.replace("png", "jpg"): things for name, things in PICTURES.items()})
+    found = []
+    for least in (2**40, 1):
+        monkeypatch.setattr(helpers, "_WORTHWHILE", least)
+        found.append(figures(run, "map", "photos/set.data", *NET))
+    assert found[0] == found[1]
+    assert found[0]["images"] == 3
+    assert len(started) == 2
+    assert started[0] == 0
+    assert started[1] == (most_readers() if usable_cores() > 1 else 0)
+    figures(run, "map", "photos/set.data", *NET, "--like", "alexeyab-opencv")
+    assert len(started) == 2
 
 
 def test_options_reach_the_figures(run: Run) -> None:
