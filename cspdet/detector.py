@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from cspdet.boxes import Floats
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.detections import Detections
-from cspdet.engines import COMPILED, Engine, NotLoweredError, make_engine
-from cspdet.errors import EngineWarning, UsageError, WeightsWarning
+from cspdet.engines import COMPILED, Engine, make_engine
+from cspdet.errors import EngineWarning, UnsupportedError, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.image import Pixels, as_pixels
 from cspdet.preprocess import PROFILES, Profile
@@ -88,7 +88,7 @@ class Detector:
             self.engine_name, self._engine = self._choose(engine) if engine else ("", None)
 
     def _choose(self, engine: str) -> tuple[str, Engine | None]:
-        """The name of the engine, and the engine; none where the network has a layer that only its module runs."""
+        """The name of the engine, and the engine; none where it is the network's module."""
         if engine == COMPILED:
             from cspdet.network import check_compiler, usable_device
 
@@ -96,9 +96,7 @@ class Detector:
             return COMPILED, None
         try:
             return make_engine(engine, self.graph, self.arrays, self.device)
-        except NotLoweredError as error:
-            if engine in ("auto", "torch"):
-                return "torch", None
+        except UnsupportedError as error:
             warnings.warn(f"{error.message}; the network runs in PyTorch", EngineWarning, stacklevel=5)
             return self._choose("torch")
 

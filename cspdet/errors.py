@@ -34,6 +34,10 @@ class UsageError(CspdetError):
     exit_code = 2
 
 
+class UnsupportedError(UsageError):
+    """An engine that does not have one of a network's operations."""
+
+
 class CfgError(CspdetError):
     """A cfg that cannot be run. Carries all diagnostics at once, not only the first."""
 

@@ -47,8 +47,7 @@ def load(
         height: height of the network's input in pixels, in place of the cfg's.
         device: where it runs; all but `cpu` need PyTorch.
         engine: what runs it, of `cspdet.engines.ENGINES`; `auto` is the fastest one that is installed. Without weights,
-            and for networks with layers that only PyTorch's module runs, `auto` is that module. `compiled` is that module
-            through torch.compile.
+            `auto` is PyTorch's module. `compiled` is that module through torch.compile.
         dialect: the program the cfg and weights were made for: alexeyab, pjreddie, hank-ai or pytorch.
         settings: values of variables, in place of what the cfg's [define] says.
 

@@ -15,11 +15,7 @@ from cspdet.program.operations import Floats
 
 
 def layer_times(graph: Graph, arrays: Mapping[str, Floats], batch: int, rounds: int) -> dict[int, float]:
-    """Seconds of each layer, the least of all rounds; what was taken into another layer counts there.
-
-    Raises:
-        NotLoweredError: the network has a layer that only PyTorch's module runs.
-    """
+    """Seconds of each layer, the least of all rounds; what was taken into another layer counts there."""
     engine = TorchEngine(lower(graph, arrays))
     images = np.random.default_rng(0).random((batch, *graph.input.dimensions), np.float32)
     best: dict[int, float] = {}

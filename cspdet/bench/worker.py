@@ -14,15 +14,14 @@ started = time.perf_counter()
 def main() -> None:
     """Load, and answer."""
     from cspdet.bench.protocol import say, serve
-    from cspdet.errors import CspdetError
-    from cspdet.lowering import NotLoweredError
+    from cspdet.errors import CspdetError, UnsupportedError
 
     wanted: dict[str, Any] = json.loads(sys.argv[1])
     try:
         run = _product(wanted["device"]) if wanted["kind"] == "peak" else _engine(wanted)
         serve(run, started, time.perf_counter())
     except CspdetError as error:
-        say({"failure": error.message, "limit": isinstance(error, NotLoweredError)})
+        say({"failure": error.message, "limit": isinstance(error, UnsupportedError)})
     except MemoryError:
         say({"failure": "there is not enough memory", "limit": False})
 
@@ -31,19 +30,12 @@ def _engine(wanted: dict[str, Any]) -> Callable[[], object]:
     """The engine itself: `load` would hand networks that it does not take over to another."""
     import numpy as np
 
-    from cspdet.engines import Engine, make_engine
+    from cspdet.engines import make_engine
     from cspdet.loading import load
-    from cspdet.lowering import NotLoweredError
 
     how = {name: wanted[name] for name in ("width", "height", "device", "dialect", "settings")}
     detector = load(wanted["cfg"], wanted["weights"], engine="", **how)
-    engine: Engine
-    try:
-        engine = make_engine(wanted["engine"], detector.graph, detector.arrays, wanted["device"]).engine
-    except NotLoweredError:
-        if wanted["engine"] != "torch":
-            raise
-        engine = detector.engine
+    engine = make_engine(wanted["engine"], detector.graph, detector.arrays, wanted["device"]).engine
     images = np.random.default_rng(0).random((wanted["batch"], *detector.graph.input.dimensions), np.float32)
     return lambda: engine(images)
 

@@ -236,18 +236,12 @@ def _layers(arguments: Namespace, graphs: Sequence[Graph], weights: str | None) 
     from cspdet.bench.contender import load_quietly
     from cspdet.bench.layers import layer_table, layer_times, layers_as_json
     from cspdet.bench.report import Case
-    from cspdet.lowering import NotLoweredError
 
     runs: list[Mapping[str, Any]] = []
     for graph, batch in product(graphs, arguments.batch):
         detector = load_quietly(graph, weights)
         case = Case(detector.graph, batch, "cpu")
-        try:
-            times = layer_times(detector.graph, detector.arrays, batch, arguments.rounds)
-        except NotLoweredError as error:
-            raise UsageError(
-                f"{error.message}, and not in its engine, whose layers are timed", "leave out `--layers`"
-            ) from None
+        times = layer_times(detector.graph, detector.arrays, batch, arguments.rounds)
         runs.append(layers_as_json(case, times))
         _say(arguments, [case.title, *layer_table(case, times)], first=len(runs) == 1)
     _write_json(arguments, runs)

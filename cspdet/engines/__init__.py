@@ -15,15 +15,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cspdet.errors import UsageError
+from cspdet.errors import UnsupportedError, UsageError
 from cspdet.graph import Graph
-from cspdet.lowering import NotLoweredError, lower
+from cspdet.lowering import lower
 from cspdet.program.operations import Activate, Convolve, Program
 
 # `CV_CPU_AVX512_SKX` of OpenCV's `core/cvdef.h`, which has no name in Python.
 _AVX512 = 256
 
-__all__ = ["COMPILED", "ENGINES", "Choice", "Engine", "NotLoweredError", "by_speed", "check_engine", "make_engine"]
+__all__ = ["COMPILED", "ENGINES", "Choice", "Engine", "by_speed", "check_engine", "make_engine"]
 
 
 class Engine(Protocol):
@@ -83,7 +83,7 @@ def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32
 
     Raises:
         UsageError: it cannot run here (`check_engine`).
-        NotLoweredError: the network has a layer that only PyTorch's module runs.
+        UnsupportedError: it does not have one of the network's operations.
     """
     check_engine(name, device)
     program = lower(graph, arrays)
@@ -91,7 +91,7 @@ def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32
         return _made(name, program, device)
     *faster, last = by_speed(program, device)
     for each in faster:
-        with suppress(NotLoweredError):
+        with suppress(UnsupportedError):
             return _made(each, program, device)
     return _made(last, program, device)
 

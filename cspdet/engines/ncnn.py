@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspdet.cores import usable_cores
-from cspdet.lowering import NotLoweredError
+from cspdet.errors import UnsupportedError
 from cspdet.program.operations import (
     Activate,
     Activation,
@@ -50,7 +50,7 @@ def make(program: Program) -> NcnnEngine:
     """The engine for a program.
 
     Raises:
-        NotLoweredError: it has an operation that is not written here.
+        UnsupportedError: it has an operation that is not written here.
     """
     return NcnnEngine(program)
 
@@ -154,7 +154,7 @@ class _Writer:
             case Enlarge(factor=factor, mode="nearest"):
                 return "Interp", _parameters({0: 1, 1: factor, 2: factor})
         message = f"ncnn does not run what layer {operation.layer} computes (`{type(operation).__name__.lower()}`)"
-        raise NotLoweredError(message, "use another engine")
+        raise UnsupportedError(message, "use another engine")
 
     def _alike(self, operation: Operation) -> bool:
         return all(self.program.dimensions(source) == operation.dimensions for source in operation.inputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from cspdet.engines import NotLoweredError
 from cspdet.errors import ExportError, UsageError
 from cspdet.graph import Graph, Node
 from cspdet.layers.decoding import LoweredBoxes
@@ -83,15 +82,8 @@ def make_model(graph: Graph, arrays: Mapping[str, Floats], notes: Mapping[str, s
 
 
 def raw_program(graph: Graph, arrays: Mapping[str, Floats]) -> Program:
-    """The program of the raw outputs, as files hold it.
-
-    Raises:
-        ExportError: a layer has no operations.
-    """
-    try:
-        return simplified(lower(graph, arrays))
-    except NotLoweredError as error:
-        raise ExportError(f"{error.message}: it cannot be exported", "export a network without such layers") from None
+    """The program of the raw outputs, as files hold it."""
+    return simplified(lower(graph, arrays))
 
 
 def with_boxes(graph: Graph, program: Program) -> Program:

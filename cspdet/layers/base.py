@@ -223,12 +223,12 @@ class Layer:
         """The `filters` and `size/strd` columns of the layer table."""
         return "", ""
 
-    def lower(self, build: Builder, arrays: Arrays, *inputs: Any, **_: Any) -> Value | None:
-        """Write the layer at inference as operations of a program; None where it has no such form.
+    def lower(self, build: Builder, arrays: Arrays, *inputs: Any, **_: Any) -> Value:
+        """Write the layer at inference as operations of a program.
 
         `arrays` are those of `arrays`, by the same keys. The value has the dimensions of `shape`.
         """
-        return None
+        raise NotImplementedError
 
     # -- what the network asks; torch lives in here -------------------------------------------------------------------
 

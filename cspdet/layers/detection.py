@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cspdet.boxes import Candidates
     from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.layers.folding import Arrays
     from cspdet.program.builder import Builder, Value
 
 
@@ -79,6 +80,15 @@ class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
     def reach(self, x: Shape) -> tuple[Windows]:
         """The whole map, which is flattened."""
         return (everywhere(x),)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """For layers that read what the head makes of its input."""
+        x = build.reshape(x, -1)
+        if not self.softmax:
+            return x
+        split = self.side**2 * self.classes
+        classes = build.softmax(build.reshape(build.part(x, 0, split), -1, self.classes), 1)
+        return build.join([build.reshape(classes, -1), build.part(x, split, *x.dimensions)])
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, …) → (N, length), with a softmax over each cell's classes if asked for."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cspdet.boxes import Candidates
     from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.layers.folding import Arrays
     from cspdet.program.builder import Builder, Value
 
 # From the predicted point to the box's centre, in box sizes.
@@ -39,6 +40,26 @@ class GaussianYolo(Yolo, names=("Gaussian_yolo",), known_to=("alexeyab", "hank-a
     yolo_point: str = option("center", "point of the box that lies in the cell", choices=tuple(POINTS), fallback="center")
     assigner: str = option("darknet", "what assigns truths to boxes", choices=("darknet",), training=True, known_to=OWN)
     uc_normalizer: float = option(1.0, "factor on the deviations' loss", training=True)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """For layers that read what the head makes of its input."""
+        entries = build.reshape(x, self.anchor_count, -1, *x.dimensions[1:])
+        probabilities = build.activate("logistic", entries)
+        stretched = build.affine(probabilities, self.scale_x_y, -0.5 * (self.scale_x_y - 1))
+        columns = [
+            build.part(source, start, stop, 1)
+            for source, start, stop in (
+                (stretched, 0, 1),
+                (probabilities, 1, 2),
+                (stretched, 2, 3),
+                (probabilities, 3, 4),
+                (entries, 4, 5),
+                (probabilities, 5, 6),
+                (entries, 6, 7),
+                (probabilities, 7, entries.dimensions[1]),
+            )
+        ]
+        return build.reshape(build.join(columns, 1), *x.dimensions)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, anchors (9 + classes), H, W), kept: logistic on all but the means of width and height; centres stretched."""

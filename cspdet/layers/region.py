@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cspdet.layers.base import Problem, Shape, option
 from cspdet.layers.head import Head, first_anchors
-from cspdet.layers.softmax import check_tree, tree_softmax
+from cspdet.layers.softmax import check_tree, tree_softmax, tree_softmax_value
 from cspdet.layers.tree import WithTree
 from cspdet.layers.yolo import LARGEST_ANCHORS, LARGEST_CLASSES
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cspdet.boxes import Candidates
     from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.layers.folding import Arrays
     from cspdet.program.builder import Builder, Value
 
 
@@ -80,6 +81,27 @@ class Region(WithTree, Head, names=("region",), known_to=("alexeyab", "pjreddie"
                 cures=cures,
             )
         yield from check_tree(self, self.classes)
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """For layers that read what the head makes of its input."""
+        pjreddie = not self.dialect.region_box_major
+        apart = build.reshape(x, self.num, -1, x.dimensions[1] * x.dimensions[2])
+        boxes = build.transpose(apart, 2, 0, 1)  # (H W, anchors, entries)
+        xy, wh, objectness, classes = (
+            build.part(boxes, *ends, axis=2) for ends in ((0, 2), (2, 4), (4, 5), (5, boxes.dimensions[2]))
+        )
+        if self.hierarchy:
+            classes = tree_softmax_value(build, classes, self.hierarchy)
+        elif self.softmax:
+            classes = build.softmax(classes, 2)
+        elif pjreddie:
+            classes = build.activate("logistic", classes)
+        if pjreddie:
+            xy = build.activate("logistic", xy)
+        if not (pjreddie and self.background):
+            objectness = build.activate("logistic", objectness)
+        out = build.join([xy, wh, objectness, classes], 2)
+        return build.reshape(build.transpose(out, 1, 2, 0) if pjreddie else out, *x.dimensions)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, anchors (5 + classes), H, W) → the same shape; its numbers box-major where the dialect is AlexeyAB's.

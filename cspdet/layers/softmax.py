@@ -86,11 +86,12 @@ def check_tree(layer: WithTree, classes: int) -> Iterator[Problem]:
 
 
 def tree_softmax_value(build: Builder, x: Value, tree: Tree) -> Value:
-    """The same for programs: a softmax over each part of a vector."""
+    """The same for programs, along the last axis: a softmax over each part of it."""
     groups = [0, *(place for place in range(1, len(tree.groups)) if tree.groups[place] != tree.groups[place - 1])]
     ends = [*groups[1:], len(tree.groups)]
-    parts = [build.softmax(build.part(x, start, end), 0) for start, end in zip(groups, ends, strict=True)]
-    return build.join(parts)
+    axis = len(x.dimensions) - 1
+    parts = [build.softmax(build.part(x, start, end, axis), axis) for start, end in zip(groups, ends, strict=True)]
+    return build.join(parts, axis)
 
 
 def tree_softmax(x: Tensor, tree: Tree) -> Tensor:

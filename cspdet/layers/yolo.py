@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cspdet.boxes import Candidates
     from cspdet.layers.decoding import LoweredBoxes
+    from cspdet.layers.folding import Arrays
     from cspdet.program.builder import Builder, Value
 
 LOSSES = ("mse", "iou", "giou", "diou", "ciou")
@@ -204,6 +205,15 @@ class Yolo(Head, names=("yolo",)):
                 "warning",
                 "Darknet refuses to load the file",
             )
+
+    def lower(self, build: Builder, arrays: Arrays, x: Value) -> Value:
+        """For layers that read what the head makes of its input."""
+        entries = build.reshape(x, self.anchor_count, -1, *x.dimensions[1:])
+        xy, wh, rest = (build.part(entries, *ends, axis=1) for ends in ((0, 2), (2, 4), (4, entries.dimensions[1])))
+        if not self.new_coords:
+            xy, rest = build.activate("logistic", xy), build.activate("logistic", rest)
+        xy = build.affine(xy, self.scale_x_y, -0.5 * (self.scale_x_y - 1))
+        return build.reshape(build.join([xy, wh, rest], 1), *x.dimensions)
 
     def forward(self, parts: Any, x: Tensor) -> Tensor:
         """(N, anchors (5 + classes), H, W), kept: logistic on all but width and height; centres stretched."""

@@ -212,16 +212,6 @@ def test_a_cfg_that_is_wrong(run: Run, cfg: Path) -> None:
     assert err.startswith("error[head-filters]: ")
 
 
-def test_layers_that_the_engine_does_not_have(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "heads.cfg"
-    layers = "[convolutional]\nfilters=18\nsize=1\n[yolo]\nmask=0,1,2\nanchors=1,1,2,2,3,3\nnum=3\nclasses=1\n" * 2
-    path.write_text(f"[net]\nwidth=32\nheight=32\nchannels=3\n{layers}")
-    code, out, err = run("bench", path, "--layers")
-    assert (code, out) == (2, "")
-    assert err.startswith("error: only PyTorch runs layer 1, `[yolo]` in ")
-    assert err.endswith("  help: leave out `--layers`\n")
-
-
 def test_wrong_sizes(run: Run) -> None:
     for size in ("x", "1x2x3", "-4", "1000000"):
         code, _, err = run("bench", "cspdet-nano", f"--size={size}")

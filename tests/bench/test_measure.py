@@ -114,16 +114,16 @@ def gone(number: int) -> bool:
 
 
 def test_an_engine_that_takes_no_such_network_is_not_replaced(tmp_path: Path) -> None:
-    """`load` would hand it over to PyTorch's module, which is what `torch` stands for here."""
+    """`load` would hand it over to PyTorch."""
     path = tmp_path / "heads.cfg"
     layers = "[convolutional]\nfilters=18\nsize=1\n[yolo]\nmask=0,1,2\nanchors=1,1,2,2,3,3\nnum=3\nclasses=1\n" * 2
     path.write_text(f"[net]\nwidth=32\nheight=32\nchannels=3\n{layers}")
     graph = load_graph(Source.read(path))[0]
     with subject(graph, None, "cpu") as what:
-        (torch,), (failure,) = measure([engine("onnxruntime", what), engine("torch", what)], 1)
+        (torch,), (failure,) = measure([engine("ncnn", what), engine("torch", what)], 1)
     assert torch.name == "torch"
-    assert (failure.name, failure.limit) == ("onnxruntime", True)
-    assert failure.reason.startswith("only PyTorch runs layer 1, `[yolo]` in ")
+    assert (failure.name, failure.limit) == ("ncnn", True)
+    assert failure.reason.startswith("ncnn does not run what layer 1 computes")
 
 
 def test_weights_of_any_kind(cfg: Path, tmp_path: Path) -> None:

@@ -149,10 +149,20 @@ EXAMPLES = (
     Example(
         "yolo", {"classes": 2, "num": 2, "mask": (1,), "anchors": (3.0, 4.0, 5.0, 6.0), "new_coords": True}, (Shape(7, 6, 5),)
     ),
+    Example("yolo", {"classes": 3, "num": 2, "anchors": (3.0, 4.0, 5.0, 6.0), "scale_x_y": 1.2}, (Shape(16, 6, 5),)),
+    Example("Gaussian_yolo", {"classes": 3, "num": 2, "anchors": (3.0, 4.0, 5.0, 6.0)}, (Shape(24, 6, 5),)),
     Example("Gaussian_yolo", {"classes": 2, "num": 1, "anchors": (3.0, 4.0), "scale_x_y": 1.1}, (Shape(11, 6, 5),)),
     Example("region", {"classes": 2, "num": 1, "anchors": (3.0, 4.0), "softmax": True}, (Shape(7, 6, 5),)),
     Example("region", {"classes": 2, "num": 1, "anchors": (3.0, 4.0)}, (Shape(7, 6, 5),), PJREDDIE),
+    Example("region", {"classes": 3, "num": 2, "anchors": (3.0, 4.0, 5.0, 6.0), "softmax": True}, (Shape(16, 6, 5),)),
+    Example(
+        "region",
+        {"classes": 3, "num": 2, "anchors": (3.0, 4.0, 5.0, 6.0), "softmax": True, "background": True},
+        (Shape(16, 6, 5),),
+        PJREDDIE,
+    ),
     Example("detection", {"classes": 3, "num": 2, "side": 2, "coords": 4, "softmax": True}, (Shape.vector(52),)),
+    Example("detection", {"classes": 3, "num": 2, "side": 2, "coords": 4}, (Shape.vector(52),)),
     Example("softmax", {"groups": 3, "temperature": 2.0}, (Shape.vector(12),)),
     Example("logistic", {}, (IMAGE,), PJREDDIE),
     Example("iseg", {"classes": 2, "ids": 6}, (IMAGE,), PJREDDIE),
