@@ -18,6 +18,9 @@ import pytest
 
 # In the background of a shell without job control, Ctrl-C is ignored; tests that press it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Where pytest-xdist has a process for each core, none needs more than one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("CSPDET_REFERENCE", ROOT.parent / "shared")).resolve()
