@@ -125,12 +125,12 @@ def _check_dynamic(graph: Graph, program: Program, options: Options) -> None:
     if not graph.input.image:
         raise UsageError(f"`{graph.source.path}` reads vectors, which have no height and width", "leave `--dynamic-size` out")
     for operation in program.operations:
-        if _has_size(operation):
+        if has_size(operation):
             message = f"{place_of(graph, operation.layer)} is computed for one size, so height and width cannot be free"
             raise UsageError(message, "leave `--dynamic-size` out; `--width` and `--height` give another size")
 
 
-def _has_size(operation: Operation) -> bool:
+def has_size(operation: Operation) -> bool:
     """Whether an operation has the map's height or width in it."""
     match operation:
         case Reshape() | Transpose() | Product() | Unpool() | State():
