@@ -13,9 +13,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cspdet.cfg.dialect import ALEXEYAB
 from cspdet.errors import ExportError, UsageError
@@ -30,6 +32,9 @@ from cspdet.loading import load
 from cspdet.program.builder import Builder, Value
 from cspdet.program.operations import Dimensions, Operation, Pool, Program, Reduce
 
+# What is read: a path, the name of a model, or what is in a file.
+File = str | Path | bytes | bytearray | NDArray[np.uint8]
+
 # In batch normalisation, OpenCV 4 adds this to the variance, and Darknet 1e-5.
 _OPENCV = ALEXEYAB._replace(epsilon=1e-6)
 
@@ -38,7 +43,15 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def read_net_from_darknet(
-    cfg: str | Path, weights: str | Path | None = None, *, width: int | None = None, height: int | None = None
+    cfg: File | None = None,
+    weights: File | None = None,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    cfgFile: File | None = None,  # noqa: N803 - OpenCV's names
+    darknetModel: File | None = None,  # noqa: N803
+    bufferCfg: File | None = None,  # noqa: N803
+    bufferModel: File | None = None,  # noqa: N803
 ) -> Any:
     """The network as a `cv2.dnn.Net`, in place of OpenCV 4's `cv2.dnn.readNetFromDarknet`.
 
@@ -53,10 +66,14 @@ def read_net_from_darknet(
     `docs/export.md` lists what OpenCV 5 itself does in another way.
 
     Args:
-        cfg: path of a cfg, or the name of a model.
-        weights: path of a weights file; a named model has its own.
+        cfg: path of a cfg, the name of a model, or the bytes of a cfg file. It and the weights may change places.
+        weights: path or bytes of a weights file; a named model has its own.
         width: width of the network's input in pixels, in place of the cfg's, for networks that run in one size only.
         height: height of the network's input in pixels, in place of the cfg's.
+        cfgFile: OpenCV's name of `cfg`.
+        darknetModel: OpenCV's name of `weights`.
+        bufferCfg: OpenCV's name of `cfg`.
+        bufferModel: OpenCV's name of `weights`.
 
     Raises:
         CfgError: the cfg cannot be run.
@@ -72,7 +89,15 @@ def read_net_from_darknet(
     if hasattr(cv2.dnn, "readNetFromDarknet"):
         message = f"OpenCV {cv2.__version__} reads Darknet's files itself"
         raise UsageError(message, "use `cv2.dnn.readNetFromDarknet`, or OpenCV 5")
-    data = _read(cfg, weights, width, height)
+    cfg = _given("cfg", cfg, cfgFile, bufferCfg)
+    weights = _given("weights", weights, darknetModel, bufferModel)
+    if _suffix(cfg) == ".weights" != _suffix(weights):
+        cfg, weights = weights, cfg
+    if cfg is None:
+        raise UsageError("there is no cfg to read", "name a cfg file first")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        trained = None if weights is None else _path(weights, Path(folder, "buffer.weights"))
+        data = _read(_path(cfg, Path(folder, "buffer.cfg")), trained, width, height)
     try:
         net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
     except cv2.error as error:
@@ -81,6 +106,26 @@ def read_net_from_darknet(
     if net.empty():
         raise ExportError(f"OpenCV {cv2.__version__} cannot read the network", "use OpenCV 5.0")
     return net
+
+
+def _given(name: str, *values: File | None) -> File | None:
+    """The one value that was given for a file under one of its names."""
+    found = [each for each in values if each is not None]
+    if len(found) > 1:
+        raise UsageError(f"`{name}` is given under two names", "leave one out")
+    return found[0] if found else None
+
+
+def _suffix(file: File | None) -> str:
+    return Path(file).suffix if isinstance(file, str | Path) else ""
+
+
+def _path(file: File, place: Path) -> str | Path:
+    """The path of a file, whose bytes are written to a place if they are what there is."""
+    if isinstance(file, str | Path):
+        return file
+    place.write_bytes(bytes(file))
+    return place
 
 
 def _read(cfg: str | Path, weights: str | Path | None, width: int | None, height: int | None) -> bytes:

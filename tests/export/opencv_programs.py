@@ -69,6 +69,26 @@ def one_name_after_another(case: Case) -> list[Any]:
     return [net.forward(name) for name in sorted(net.getUnconnectedOutLayersNames())]
 
 
+def keywords(case: Case) -> list[Any]:
+    net = case.read(cfgFile=case.cfg, darknetModel=case.weights)
+    net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
+    net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
+    net.setInput(case.blob())
+    return ordered(net)
+
+
+def buffers(case: Case) -> list[Any]:
+    net = case.read(np.fromfile(case.cfg, np.uint8), np.fromfile(case.weights, np.uint8))
+    net.setInput(case.blob())
+    return ordered(net)
+
+
+def keywords_of_buffers(case: Case) -> list[Any]:
+    net = case.read(bufferCfg=np.fromfile(case.cfg, np.uint8), bufferModel=np.fromfile(case.weights, np.uint8))
+    net.setInput(case.blob())
+    return ordered(net)
+
+
 def batch(case: Case) -> list[Any]:
     net = case.net
     net.setInput(cv2.dnn.blobFromImages([case.picture, case.picture[:, ::-1]], 1 / 255, case.size, swapRB=True))
@@ -117,6 +137,9 @@ ANY = (
     names_of_flat_indices,
     no_name,
     one_name_after_another,
+    keywords,
+    buffers,
+    keywords_of_buffers,
     batch,
     other_size,
 )

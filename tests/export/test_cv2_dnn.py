@@ -159,6 +159,9 @@ def test_programs_of_opencv4(kind: str, tmp_path: Path) -> None:
         "names_of_indices",
         "names_of_flat_indices",
         "one_name_after_another",
+        "keywords",
+        "buffers",
+        "keywords_of_buffers",
     ):
         for number in range(2 if kind == "detector" else 1):
             np.testing.assert_array_equal(found[f"{program}.{number}"], found[f"names.{number}"], program)
@@ -184,6 +187,27 @@ def test_classifiers(tmp_path: Path) -> None:
 
 def test_a_model_by_name() -> None:
     assert len(read_net_from_darknet("cspdet-nano").getUnconnectedOutLayersNames()) == 3
+
+
+def test_names_and_places_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cv2.dnn.readNet` takes cfg and weights in any order; and files need not be there."""
+    cfg, weights = with_weights(tmp_path / "x.cfg", SMALL)
+    expected = outputs(read_net_from_darknet(cfg, weights), blob(64, 96))
+    alike(outputs(read_net_from_darknet(weights, str(cfg)), blob(64, 96)), expected)
+    alike(outputs(read_net_from_darknet(cfg.read_bytes(), bytearray(weights.read_bytes())), blob(64, 96)), expected)
+    alike(outputs(read_net_from_darknet(cfg, bufferModel=weights.read_bytes()), blob(64, 96)), expected)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    read_net_from_darknet(cfg.read_bytes(), weights.read_bytes())
+    assert not [*folder.iterdir()]
+    with pytest.raises(cspdet.UsageError, match="`weights` is given under two names"):
+        read_net_from_darknet(cfg, weights, darknetModel=weights)
+    for files in ((), (weights,), (None, weights)):
+        with pytest.raises(cspdet.UsageError, match="there is no cfg to read"):
+            read_net_from_darknet(*files)
+    with pytest.raises(cspdet.CfgError, match=r"buffer\.cfg:\d"):
+        read_net_from_darknet(b"[net]\nwidth=32\n[nothing]\n", weights)
 
 
 def test_other_versions_of_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
