@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,17 @@ from cspdet.export.model import Model
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Dimensions
 from cspdet.program.states import name_before
+from cspdet.text import brief
 
 Floats = NDArray[np.float32]
 Run = Callable[..., dict[str, Floats]]
 
 _NOTHING = np.zeros((0, 7), np.float32)
+
+# What ONNX Runtime's messages begin with: its numbers and names of errors, and the place in its sources, with the function.
+_NUMBER = r"(?:.*\[ONNXRuntimeError\] : \d+ : \w+ : )?"
+_PLACE = r"(?:\S+\.(?:cc|h):\d+ (?:[^(]*::\w+\((?:[^()]|\([^()]*\))*\)(?: const)?|\w+) )?"
+_HEAD = re.compile(_NUMBER + _PLACE + r"(?:(?:This is an i|I)nvalid model\. )?")
 
 # What protobuf can hold.
 _LARGEST = 2**31 - 1
@@ -95,8 +102,12 @@ def _session(path: Path) -> Any:
     try:
         return open_session(path.read_bytes())
     except Exception as error:  # its exceptions have no base of their own
-        reason = " ".join(str(error).rpartition("] : ")[2].split())[:120]
-        raise ExportError(f"`{path}` is no ONNX file that can be run: {reason}", "is it complete?") from None
+        raise ExportError(f"`{path}` is no ONNX file that can be run: {_reason(error)}", "is it complete?") from None
+
+
+def _reason(error: Exception) -> str:
+    """The part of ONNX Runtime's words that is for readers."""
+    return brief(_HEAD.sub("", " ".join(str(error).split()), count=1).rstrip("."), 200)
 
 
 def _runner(session: Any) -> Run:

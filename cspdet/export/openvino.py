@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,15 @@ from numpy.typing import NDArray
 from cspdet.engines.openvino import compiled, core, model_of
 from cspdet.errors import ExportError
 from cspdet.export.model import Model
+from cspdet.paths import is_file, is_folder
+from cspdet.text import brief, counted
 
 Floats = NDArray[np.float32]
 Run = Callable[..., dict[str, Floats]]
 
 _ROOM = "notes"
+# Lines of its messages that say where in its own sources something was found.
+_PLACES = re.compile(r"Exception from |Check '.*' failed at |While validating node ")
 
 
 def write(model: Model, path: Path) -> None:
@@ -40,13 +46,63 @@ def write(model: Model, path: Path) -> None:
 
 def open_file(path: Path) -> tuple[dict[str, str], Run]:
     """A file's notes, and what runs it."""
+    _check_files(path)
     try:
         made = core().read_model(path)
-        notes = made.get_rt_info(_ROOM).value if made.has_rt_info(_ROOM) else {}
-        return {**notes}, _runner(made)
+        found = made.get_rt_info(_ROOM).value if made.has_rt_info(_ROOM) else {}
+        run = _runner(made)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ExportError(f"`{path}` is no OpenVINO file that can be run: {reason}", "is it complete?") from None
+        raise _unusable(path, _reason(error)) from None
+    # What somebody has emptied is no text, but a folder of notes.
+    notes = {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+    return notes, run
+
+
+def _check_files(path: Path) -> None:
+    """See that both files are there and whole, of which OpenVINO says little; other files it would take for TensorFlow's.
+
+    Raises:
+        ExportError: they are not.
+    """
+    roots: list[str] = []
+    needed = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal needed
+        roots.append(name)
+        place, size = attributes.get("offset", ""), attributes.get("size", "")
+        if name == "data" and place.isdecimal() and size.isdecimal():
+            needed = max(needed, int(place[:18]) + int(size[:18]))
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except expat.ExpatError as error:
+        raise _unusable(path, f"it is no XML from line {error.lineno} on: {expat.ErrorString(error.code)}") from None
+    if roots[0] != "net":
+        raise _unusable(path, f"its root is `<{brief(roots[0])}>`, not `<net>`")
+    weights = path.with_suffix(".bin")
+    cure = f"put the one there that was written with `{path.name}`, or export the network again"
+    if needed and is_folder(weights):
+        raise ExportError(f"`{weights}` is a directory, not the weights of `{path}`", cure)
+    if needed and not is_file(weights):
+        raise ExportError(f"`{weights}` is missing, which holds the weights of `{path}`", cure)
+    size = weights.stat().st_size if needed else 0
+    if size != needed:
+        there = f"`{weights}` has {counted(size, 'byte')}, where the weights of `{path}` have {needed:,}"
+        raise ExportError(f"{there}: it is {'cut' if size < needed else 'of another network'}", cure)
+
+
+def _unusable(path: Path, reason: str) -> ExportError:
+    return ExportError(f"`{path}` is no OpenVINO file that can be run: {reason}", "is it complete?")
+
+
+def _reason(error: Exception) -> str:
+    """What OpenVINO has to say, without the places in its sources where it says it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not _PLACES.match(line)]
+    return brief((said or ["it does not say why"])[-1].rstrip("."), 200)
 
 
 def _runner(made: Any) -> Run:

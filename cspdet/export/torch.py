@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from cspdet.export.notes import KEYS, PREFIX
 from cspdet.export.states import NOTE, remembering_nodes
 from cspdet.program.operations import Constant
 from cspdet.program.states import dimensions_of, names_of
+from cspdet.text import brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,8 +124,9 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
     try:
         module = torch.export.load(data, extra_files=texts).module()
     except Exception as error:  # archives, pickles and programs each have their own kinds
-        reason = " ".join(str(error).split())[:120]
-        raise ExportError(f"`{path}` is no torch.export file that can be run: {reason}", "is it complete?") from None
+        raise ExportError(
+            f"`{path}` is no torch.export file that can be run: {_reason(data, error)}", "is it complete?"
+        ) from None
     finally:
         logger.disabled = quiet
     notes = {key: value for key, value in texts.items() if value or key == PREFIX + "names"}
@@ -135,6 +138,18 @@ def open_file(path: Path) -> tuple[dict[str, str], Run]:
         return {name: output.numpy() for name, output in zip(names, found, strict=True)}
 
     return notes, run
+
+
+def _reason(data: BytesIO, error: Exception) -> str:
+    """What is wrong with it; PyTorch itself sends the reader to warnings of its own."""
+    try:
+        with ZipFile(data) as archive:
+            whole = any(name.endswith("/archive_format") for name in archive.namelist())
+    except BadZipFile:
+        return "it is no archive, or a cut one"
+    if not whole:
+        return "its archive is cut, or of another kind"
+    return brief(" ".join(str(error).split()).partition(". ")[0].rstrip("."), 200)
 
 
 def _torch(path: Path) -> Run:

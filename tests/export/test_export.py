@@ -12,112 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import cspdet
 from cspdet.boxes import Candidates, suppress
 from cspdet.commands.loading import sort_files
-from cspdet.export import FORMATS, checking, open_file
+from cspdet.export import checking, open_file
 from cspdet.export.checking import difference
-from cspdet.export.notes import read_notes
 from cspdet.image import read_image
 from tests.conftest import ROOT, reference_files
+from tests.export.conftest import PICTURE, RECURRENT, REGION, SMALL, alike, with_weights
 
 Run = Callable[..., tuple[int, str, str]]
-PICTURE = ROOT / "docs" / "astronaut-chelsea.jpg"
-
-# Everything that the decoding of a [yolo] can have, and layers of several kinds.
-SMALL = """[net]
-width=64
-height=96
-channels=3
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=4
-pad=1
-activation=mish
-[maxpool]
-size=2
-stride=2
-[convolutional]
-filters=16
-size=1
-activation=logistic
-[yolo]
-mask=1,2
-anchors=4,6, 10,14, 20,30
-num=3
-classes=3
-new_coords=1
-scale_x_y=1.5
-[route]
-layers=-3
-[upsample]
-stride=2
-[convolutional]
-filters=8
-size=1
-activation=linear
-[yolo]
-mask=0
-anchors=4,6, 10,14, 20,30
-num=3
-classes=3
-nms_kind=greedynms
-"""
-RECURRENT = SMALL.replace(
-    "[maxpool]\nsize=2\nstride=2",
-    "[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\nshortcut=1\nactivation=leaky\n"
-    "[maxpool]\nsize=2\nstride=2\n[conv_lstm]\noutput=6\nsize=3\npad=1\npeephole=1\nbatch_normalize=1",
-)
-REGION = """[net]
-width=64
-height=64
-channels=1
-[convolutional]
-filters=16
-size=3
-stride=8
-pad=1
-activation=linear
-[region]
-anchors=1,2, 3,4
-num=2
-classes=3
-softmax=1
-"""
-
-
-def with_weights(path: Path, text: str) -> tuple[Path, Path]:
-    """A cfg, and weights under which there is something to see."""
-    path.write_text(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        detector = cspdet.load(path)
-    random = np.random.default_rng(0)
-    for key, value in detector.network.state_dict().items():
-        low = 0.5 if key.endswith("running_var") else -1
-        value.copy_(torch.from_numpy(random.uniform(low, 0.9, value.shape).astype(np.float32)))
-    detector.save_weights(path.with_suffix(".weights"))
-    path.with_suffix(".names").write_text("cat\ndog\nbird\n")
-    return path, path.with_suffix(".weights")
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> tuple[Path, Path]:
-    return with_weights(tmp_path / "small.cfg", SMALL)
-
-
-def alike(one: Any, other: Any) -> None:
-    """The same boxes; of those that are as sure, which comes first hangs on the last digit."""
-    assert len(one) == len(other) > 0
-    assert one.names == other.names
-    mine, theirs = (np.column_stack([1e3 * each.class_id, 2e3 * each.confidence, each.xyxy]) for each in (one, other))
-    apart = np.max([abs(np.subtract.outer(a, b)) for a, b in zip(mine.T, theirs.T, strict=True)], 0)
-    assert max(apart.min(0).max(), apart.min(1).max()) < 0.02
-
 
 CASES = [
     ("raw.onnx",),
@@ -342,26 +247,6 @@ def test_states_have_one_size(run: Run, tmp_path: Path) -> None:
     assert "is computed for one size" in err
 
 
-def test_states_that_were_changed(run: Run, tmp_path: Path) -> None:
-    import onnx
-
-    files = with_weights(tmp_path / "a.cfg", RECURRENT)
-    assert run("export", *files, tmp_path / "x.onnx", "--no-check")[0] == 0
-    model = onnx.load(tmp_path / "x.onnx")
-    (note,) = (each for each in model.metadata_props if each.key == "cspdet.states")
-    for value, message in (
-        ("4 24 x", "has notes that this cspdet does not know"),
-        ("4 24 16\n6 12 8", "has other states than its notes say"),
-        ("4 24 16\n6 12 8\n6 12 8\n6 12 8", "has other states than its notes say"),
-        ("4 24 16\n6 12 8\n6 12 9", "has other states than its notes say"),
-    ):
-        note.value = value
-        onnx.save(model, tmp_path / "y.onnx")
-        code, _, err = run("detect", tmp_path / "y.onnx", PICTURE, "--no-save")
-        assert code == 1
-        assert message in err
-
-
 def test_networks_without_heads(run: Run, tmp_path: Path) -> None:
     text = SMALL[: SMALL.index("[yolo]")] + "[avgpool]\n[softmax]\n"
     files = with_weights(tmp_path / "x.cfg", text)
@@ -505,68 +390,6 @@ def test_differences() -> None:
     assert difference(one, np.array([1, -4, inf, nan, 1.5], np.float32)) == (0.5, 4.0)
     for wrong in ([1, -4, 9, nan, 2], [1, -4, inf, 0, 2], [1, nan, inf, nan, 2], [1, -4, -inf, nan, 2]):
         assert difference(one, np.array(wrong, np.float32))[0] > 1e30
-
-
-# -- files that are none ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ending", FORMATS)
-def test_damaged_files(run: Run, small: tuple[Path, Path], tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"x{ending}"
-    code, _, err = run("detect", path, PICTURE)
-    assert (code, "no such file" in err) == (2, True)
-    for content in (b"", b"\0\1\2garbage" * 50):
-        path.write_bytes(content)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code, _, err = run("detect", path, PICTURE)
-        assert code == 1
-        assert f"error: `{path}` is no " in err
-        assert len(err.splitlines()) == 2
-    if ending != ".pt2":
-        assert run("export", *small, path, "--no-check")[0] == 0
-        path.write_bytes(path.read_bytes()[:-100])
-        assert run("detect", path, PICTURE)[0] == 1
-
-
-def test_weights_that_are_not_beside_it(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
-    assert run("export", *small, tmp_path / "x.xml", "--no-check")[0] == 0
-    (tmp_path / "x.bin").unlink()
-    code, _, err = run("detect", tmp_path / "x.xml", PICTURE)
-    assert code == 1
-    assert "is no OpenVINO file that can be run" in err
-
-
-def test_a_foreign_file(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
-    import onnx
-
-    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
-    model = onnx.load(tmp_path / "x.onnx")
-    changed = onnx.ModelProto.FromString(model.SerializeToString())
-    changed.graph.node[-1].output[0] = changed.graph.output[-1].name = "other"
-    onnx.save(changed, tmp_path / "y.onnx")
-    code, _, err = run("detect", tmp_path / "y.onnx", PICTURE)
-    assert code == 1
-    assert "has no output `output_1`" in err
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "x.onnx")
-    code, _, err = run("detect", tmp_path / "x.onnx", PICTURE)
-    assert code == 1
-    assert "it was not written by `cspdet export`" in err
-
-
-def test_notes_that_were_changed(tmp_path: Path, small: tuple[Path, Path], run: Run) -> None:
-    assert run("export", *small, tmp_path / "x.onnx")[0] == 0
-    notes = open_file(tmp_path / "x.onnx").notes
-    for key, value, message in (
-        ("dialect", "tensorflow", "notes that this cspdet does not know"),
-        ("outputs", "masks", "notes that this cspdet does not know"),
-        ("cfg", "[net]\nwidth=no", "holds a cfg that cannot be run"),
-    ):
-        with pytest.raises(cspdet.ExportError, match=message):
-            read_notes("x.onnx", {**notes, f"cspdet.{key}": value})
-    with pytest.raises(cspdet.UsageError, match="has a width of 64, not 32"):
-        read_notes("x.onnx", notes, width=32)
 
 
 def test_an_exported_network_is_no_darknet_network(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
