@@ -98,7 +98,7 @@ class Detection(Head, names=("detection",), known_to=("alexeyab", "pjreddie")):
         if not self.softmax:
             return x
         split = self.side**2 * self.classes
-        classes = x[:, :split].reshape(len(x), -1, self.classes).softmax(2).flatten(1)
+        classes = x[:, :split].reshape(x.shape[0], -1, self.classes).softmax(2).flatten(1)
         return torch.cat([classes, x[:, split:]], 1)
 
     def decode(self, raw: NDArray[np.float32], network: Shape, threshold: float) -> Candidates:

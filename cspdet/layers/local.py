@@ -104,5 +104,5 @@ class Local(Layer, names=("local",), known_to=("alexeyab", "pjreddie")):
         from cspdet.layers.functional import activate
 
         patches = unfold(x, self.size, padding=self.pad, stride=self.stride)  # (N, C·size², places)
-        x = torch.einsum("ncl,lfc->nfl", patches, parts.weight.flatten(2)).reshape(len(x), *parts.bias.shape) + parts.bias
+        x = torch.einsum("ncl,lfc->nfl", patches, parts.weight.flatten(2)).reshape(x.shape[0], *parts.bias.shape) + parts.bias
         return activate(self.activation, x, fresh=True)

@@ -114,7 +114,7 @@ class Maxpool(Pooling, names=("maxpool", "max")):
         if self.maxpool_depth:
             missing = -x.shape[1] % self.out_channels  # the last round may not reach all outputs
             rounds = pad(x, (0, 0, 0, 0, 0, missing), value=float("-inf")) if missing else x
-            return rounds.reshape(len(x), -1, self.out_channels, *x.shape[2:]).amax(1)
+            return rounds.reshape(x.shape[0], -1, self.out_channels, *x.shape[2:]).amax(1)
         x, padding = self.windows(x, self.window_steps, float("-inf"))
         x = max_pool2d(x, self.window, self.window_steps, padding)
         return blur(x, self.antialiasing, self.strides) if self.antialiasing else x

@@ -60,7 +60,7 @@ class Softmax(WithTree, Layer, names=("softmax", "soft")):
         x = x.flatten(1) / self.temperature
         if self.hierarchy:
             return tree_softmax(x, self.hierarchy)
-        return x.reshape(len(x), self.groups, -1).softmax(2).flatten(1)
+        return x.reshape(x.shape[0], self.groups, -1).softmax(2).flatten(1)
 
 
 def check_tree(layer: WithTree, classes: int) -> Iterator[Problem]:

@@ -66,6 +66,28 @@ def test_torch_export(run: Run, small: tuple[Path, Path], tmp_path: Path, output
     assert not (tmp_path / "y.pt2").exists()
 
 
+HEAD = "[net]\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "[avgpool]\n[softmax]\ngroups=2\n",
+        "[local]\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n",
+        "[maxpool]\nmaxpool_depth=1\nout_channels=4\n",
+        "[connected]\noutput=32\nactivation=linear\n[detection]\nclasses=3\nside=2\nnum=1\ncoords=4\nsoftmax=1\n",
+    ],
+    ids=["softmax", "local", "maxpool", "detection"],
+)
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's own machinery
+def test_torch_export_of_layers_that_count_images(run: Run, tmp_path: Path, rest: str) -> None:
+    """The check runs it in two batches; the file takes any."""
+    code, printed, err = run("export", *with_weights(tmp_path / "x.cfg", HEAD + rest), tmp_path / "x.pt2")
+    assert (code, err) == (0, "")
+    assert printed.startswith("torch: largest difference output_0 ")
+    assert len(open_file(tmp_path / "x.pt2").run(np.zeros((5, 3, 32, 32), np.float32))["output_0"]) == 5
+
+
 def test_region_of_one_channel(run: Run, tmp_path: Path) -> None:
     files = with_weights(tmp_path / "region.cfg", REGION)
     for dialect in ("alexeyab", "pjreddie"):
