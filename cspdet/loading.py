@@ -11,7 +11,7 @@ from cspdet.boxes import Floats
 from cspdet.cfg.dialect import ALEXEYAB, DIALECTS, Dialect
 from cspdet.cfg.source import Source
 from cspdet.detector import Detector, Exported, Weighted
-from cspdet.errors import CfgWarning, ExportError, UsageError, WeightsWarning
+from cspdet.errors import CfgWarning, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.layers.head import Head
 from cspdet.names import beside, check_names, read_names
@@ -100,6 +100,7 @@ def _load_exported(
 ) -> Detector:
     """A detector that runs an exported file."""
     from cspdet.export import open_file
+    from cspdet.export.ends import check_ends, wanted_outputs
     from cspdet.export.notes import read_notes
 
     opened = open_file(path)
@@ -107,16 +108,12 @@ def _load_exported(
         raise UsageError(f"`{path}` runs with `{opened.engine}`, not with `{engine}`", "leave the engine out")
     if device != "cpu":
         raise UsageError(f"`{path}` runs on CPUs, not on `{device}`", "load the cfg and the weights that it was made of")
-    noted = read_notes(path, opened.notes, width=width, height=height)
-    wanted: tuple[str, ...] = (
-        ("boxes", "scores") if noted.boxes else tuple(f"output_{place}" for place in range(len(noted.graph.outputs)))
-    )
+    noted = read_notes(path, opened.notes, opened.inputs.get("images", ()), width=width, height=height)
+    check_ends(path, noted, opened.inputs, opened.outputs)
+    wanted = wanted_outputs(noted)
 
     def run(images: Floats) -> list[Floats]:
         found = opened.run(images)
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise ExportError(f"`{path}` has no output `{missing[0]}`: it was changed since", "export it again")
         return [found[name] for name in wanted]
 
     detector = Detector(Exported(noted.graph, run, opened.engine, noted.like, noted.boxes))

@@ -4,7 +4,7 @@ Adding a format is one file here and one line in `FORMATS`. The file has
 
 - `write(model, path)`, which writes a `Model`,
 - `RUNNERS`, by package: what runs such a file, the one that must first,
-- `open_file(path)`, which gives a file's notes (`cspdet.export.notes`) and what runs it: (images, state_0, …) → its outputs.
+- `open_file(path)`, which gives a `File`: its notes, what runs it, and what goes in and comes out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from cspdet.errors import UsageError
 from cspdet.export.checking import check
+from cspdet.export.ends import Ends
 from cspdet.export.model import Model, Options
 from cspdet.export.states import read_states, remembering
 from cspdet.files import check_ending, temporary
@@ -98,14 +99,16 @@ def write(model: Model, path: str | Path, *, checked: bool = True, say: Callable
 
 
 class Opened(NamedTuple):
-    """An exported file: its notes, the name of what runs it, and (N, C, H, W) → its outputs by name.
+    """An exported file: its notes, the name of what runs it, (N, C, H, W) → its outputs by name, and the sides of both.
 
     Its states are kept from one run to the next.
     """
 
-    notes: dict[str, str]
+    notes: Mapping[str, str]
     engine: str
     run: Callable[[Any], Mapping[str, Any]]
+    inputs: Ends
+    outputs: Ends
 
 
 def open_file(path: str | Path) -> Opened:
@@ -121,8 +124,9 @@ def open_file(path: str | Path) -> Opened:
     module = import_module(f"cspdet.export.{kind.module}")
     package = next(iter(module.RUNNERS))
     _installed(kind._replace(package=package), Path(path))
-    notes, run = module.open_file(Path(path))
-    return Opened(notes, package, remembering(run, read_states(path, notes)))
+    file = module.open_file(Path(path))
+    states = read_states(path, file.notes)
+    return Opened(file.notes, package, remembering(file.run, states), file.inputs, file.outputs)
 
 
 def is_exported(path: str | Path) -> bool:

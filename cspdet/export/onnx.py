@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cspdet.engines.onnxruntime import open_session
 from cspdet.errors import ExportError
+from cspdet.export.ends import File, sides
 from cspdet.export.model import Model
 from cspdet.formats.onnx import OnnxWriter
 from cspdet.program.operations import Dimensions
@@ -92,10 +93,12 @@ def _add_suppression(made: Any, model: Model) -> None:
     graph.output.insert(0, helper.make_tensor_value_info("detections", TensorProto.FLOAT, ["detections", 7]))
 
 
-def open_file(path: Path) -> tuple[Mapping[str, str], Run]:
-    """A file's notes, and what runs it."""
+def open_file(path: Path) -> File:
+    """A file's notes, what runs it, and what goes in and comes out."""
     session = _session(path)
-    return session.get_modelmeta().custom_metadata_map, _runner(session)
+    ends = session.get_inputs(), session.get_outputs()
+    inputs, outputs = ({each.name: sides(each.shape) for each in some} for some in ends)
+    return File(session.get_modelmeta().custom_metadata_map, _runner(path, session), inputs, outputs)
 
 
 def _session(path: Path) -> Any:
@@ -110,19 +113,23 @@ def _reason(error: Exception) -> str:
     return brief(_HEAD.sub("", " ".join(str(error).split()), count=1).rstrip("."), 200)
 
 
-def _runner(session: Any) -> Run:
+def _runner(path: Path, session: Any) -> Run:
     inputs = [each.name for each in session.get_inputs()]
     names = [each.name for each in session.get_outputs()]
 
     def run(*given: Floats) -> dict[str, Floats]:
         arrays = map(np.ascontiguousarray, given)
-        return dict(zip(names, session.run(names, dict(zip(inputs, arrays, strict=True))), strict=True))
+        try:
+            found = session.run(names, dict(zip(inputs, arrays, strict=True)))
+        except Exception as error:  # see `_session`
+            raise ExportError(f"`{path}` cannot be run: {_reason(error)}", "export it again") from None
+        return dict(zip(names, found, strict=True))
 
     return run
 
 
 def _onnxruntime(path: Path) -> Run:
-    return _runner(_session(path))
+    return _runner(path, _session(path))
 
 
 def _opencv(path: Path) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cspdet.engines.openvino import compiled, core, model_of
 from cspdet.errors import ExportError
+from cspdet.export.ends import File, sides
 from cspdet.export.model import Model
 from cspdet.paths import is_file, is_folder
 from cspdet.text import brief, counted
@@ -44,18 +45,23 @@ def write(model: Model, path: Path) -> None:
         raise OSError(errno.ENOSPC, "the disk seems to be full") from None
 
 
-def open_file(path: Path) -> tuple[dict[str, str], Run]:
-    """A file's notes, and what runs it."""
+def open_file(path: Path) -> File:
+    """A file's notes, what runs it, and what goes in and comes out."""
     _check_files(path)
     try:
         made = core().read_model(path)
         found = made.get_rt_info(_ROOM).value if made.has_rt_info(_ROOM) else {}
-        run = _runner(made)
+        run = _runner(path, made)
     except RuntimeError as error:
         raise _unusable(path, _reason(error)) from None
     # What somebody has emptied is no text, but a folder of notes.
     notes = {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
-    return notes, run
+    inputs, outputs = ({each.get_any_name(): _sides(each) for each in ends} for ends in (made.inputs, made.outputs))
+    return File(notes, run, inputs, outputs)
+
+
+def _sides(end: Any) -> tuple[int | None, ...]:
+    return sides([None if side.is_dynamic else side.get_length() for side in end.partial_shape])
 
 
 def _check_files(path: Path) -> None:
@@ -105,21 +111,24 @@ def _reason(error: Exception) -> str:
     return brief((said or ["it does not say why"])[-1].rstrip("."), 200)
 
 
-def _runner(made: Any) -> Run:
+def _runner(path: Path, made: Any) -> Run:
     ready = compiled(made)
     names = [output.get_any_name() for output in made.outputs]
     lock = Lock()  # a model runs for one caller at a time
 
     def run(*given: Floats) -> dict[str, Floats]:
         with lock:
-            found = ready([np.ascontiguousarray(each) for each in given])
+            try:
+                found = ready([np.ascontiguousarray(each) for each in given])
+            except RuntimeError as error:
+                raise ExportError(f"`{path}` cannot be run: {_reason(error)}", "export it again") from None
             return {name: np.array(found[place]) for place, name in enumerate(names)}
 
     return run
 
 
-def _openvino(path: Path) -> Run:
-    return open_file(path)[1]
+def _openvino(path: Path) -> Callable[..., Mapping[str, Floats]]:
+    return open_file(path).run
 
 
-RUNNERS: dict[str, Callable[[Path], Run]] = {"openvino": _openvino}
+RUNNERS: dict[str, Callable[[Path], Callable[..., Mapping[str, Floats]]]] = {"openvino": _openvino}

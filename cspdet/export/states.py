@@ -10,6 +10,7 @@ from cspdet.graph import Graph, Node
 from cspdet.layers.recurrent import Recurrent
 from cspdet.program.operations import Dimensions, Floats
 from cspdet.program.states import States, name_after, zeros
+from cspdet.text import brief
 
 # The note of their dimensions, a line for each.
 NOTE = "cspdet.states"
@@ -37,7 +38,8 @@ def read_states(path: str | Path, notes: Mapping[str, str]) -> list[Dimensions]:
     try:
         return [tuple(map(int, line.split())) for line in notes.get(NOTE, "").splitlines()]
     except ValueError:
-        raise ExportError(f"`{path}` has notes that this cspdet does not know", "export it again") from None
+        message = f"`{path}` has the note `{NOTE}` as `{brief(notes[NOTE])}`, which is not numbers"
+        raise ExportError(message, "it was changed since it was written: export it again") from None
 
 
 def remembering(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from cspdet.engines.kernels import runner
 from cspdet.errors import ExportError
+from cspdet.export.ends import File, sides
 from cspdet.export.model import Model
 from cspdet.export.notes import KEYS, PREFIX
 from cspdet.export.states import NOTE, remembering_nodes
 from cspdet.program.operations import Constant
-from cspdet.program.states import dimensions_of, names_of
+from cspdet.program.states import dimensions_of, name_before, names_of
 from cspdet.text import brief
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cspdet.network import Network
 
 Floats = NDArray[np.float32]
-Run = Callable[..., dict[str, Floats]]
 
 _LARGEST_BATCH = 2**16
 _NAMES = PREFIX + "output_names"
@@ -113,31 +113,44 @@ def _with_parts(parts: Any, _: Any, inputs: Any, more: Any) -> Any:
     return inputs, {**more, "parts": parts}
 
 
-def open_file(path: Path) -> tuple[dict[str, str], Run]:
-    """A file's notes, and what runs it."""
+def open_file(path: Path) -> File:
+    """A file's notes, what runs it, and what goes in and comes out."""
     import torch
 
-    texts: dict[str, Any] = dict.fromkeys([_NAMES, NOTE, *(PREFIX + key for key in KEYS)], "")
+    texts: dict[str, Any] = dict.fromkeys([_NAMES, NOTE, *(PREFIX + key for key in KEYS)])
     data = BytesIO(path.read_bytes())
     logger = logging.getLogger("torch.export")
     quiet, logger.disabled = logger.disabled, True  # it logs what is raised, too
     try:
-        module = torch.export.load(data, extra_files=texts).module()
+        program = torch.export.load(data, extra_files=texts)
+        module = program.module()
     except Exception as error:  # archives, pickles and programs each have their own kinds
         raise ExportError(
             f"`{path}` is no torch.export file that can be run: {_reason(data, error)}", "is it complete?"
         ) from None
     finally:
         logger.disabled = quiet
-    notes = {key: value for key, value in texts.items() if value or key == PREFIX + "names"}
+    notes = {key: value for key, value in texts.items() if value is not None}
     names = notes.pop(_NAMES, "").split("\n")
 
     def run(*given: Floats) -> dict[str, Floats]:
-        with torch.no_grad():
-            found = module(*map(torch.from_numpy, given))
+        try:
+            with torch.no_grad():
+                found = module(*map(torch.from_numpy, given))
+        except (RuntimeError, AssertionError) as error:  # the latter where sizes are others
+            raise ExportError(f"`{path}` cannot be run: {_brief(error)}", "export it again") from None
         return {name: output.numpy() for name, output in zip(names, found, strict=True)}
 
-    return notes, run
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    inputs, outputs = ([sides(getattr(values[name], "shape", ())) for name in ends] for ends in _ends(program))
+    # The inputs have no names of ours, only an order.
+    before = ["images", *map(name_before, range(len(inputs) - 1))]
+    return File(notes, run, dict(zip(before, inputs, strict=True)), dict(zip(names, outputs, strict=False)))
+
+
+def _ends(program: Any) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of a program's inputs and outputs within it."""
+    return program.graph_signature.user_inputs, program.graph_signature.user_outputs
 
 
 def _reason(data: BytesIO, error: Exception) -> str:
@@ -149,11 +162,16 @@ def _reason(data: BytesIO, error: Exception) -> str:
         return "it is no archive, or a cut one"
     if not whole:
         return "its archive is cut, or of another kind"
+    return _brief(error)
+
+
+def _brief(error: Exception) -> str:
+    """Its first sentence."""
     return brief(" ".join(str(error).split()).partition(". ")[0].rstrip("."), 200)
 
 
-def _torch(path: Path) -> Run:
-    return open_file(path)[1]
+def _torch(path: Path) -> Callable[..., Mapping[str, Floats]]:
+    return open_file(path).run
 
 
-RUNNERS: dict[str, Callable[[Path], Run]] = {"torch": _torch}
+RUNNERS: dict[str, Callable[[Path], Callable[..., Mapping[str, Floats]]]] = {"torch": _torch}
