@@ -80,6 +80,10 @@ def configure(parser: ArgumentParser) -> None:
     add_running(parser)
 
 
+# What other programs keep networks in.
+_FOREIGN = frozenset((".pt", ".pth", ".ckpt", ".pb", ".tflite", ".engine", ".caffemodel", ".h5", ".keras", ".mlmodel"))
+
+
 class _Files(NamedTuple):
     """The positional arguments, sorted out."""
 
@@ -130,6 +134,8 @@ def _sorted_out(arguments: Namespace) -> _Files:
 
     found, sources = sort_files(arguments.files)
     cfg = cfg_of(arguments, found, sources)
+    for word in sources:
+        _check_source(word, found.get("exported"))
     if cfg is None and "weights" in found:
         raise UsageError(f"weights without a cfg: `{found['weights']}`", "name the cfg they were made with, or `--model NAME`")
     if found.get("cfg") and "weights" not in found:
@@ -145,3 +151,21 @@ def _sorted_out(arguments: Namespace) -> _Files:
     if names is None and "data" in found:
         names = names_of_data(found["data"])
     return _Files(cfg or DEFAULT, found.get("weights"), names, sources)
+
+
+def _check_source(word: str, exported: str | None) -> None:
+    """See that it is no network's file, which would be taken for a picture."""
+    from cspdet.export import FORMATS, belongs_to
+
+    if "://" in word:
+        return
+    whole, ending = belongs_to(word), Path(word).suffix
+    if whole is not None:
+        message = f"`{word}` is neither a picture nor a network: weights beside an exported network end in `{ending}`"
+        read = exported is not None and whole == Path(exported)
+        raise UsageError(
+            message, f"{'leave it out: it is read with' if read else 'name the file that it goes with:'} `{whole}`"
+        )
+    if ending.lower() in _FOREIGN:
+        cure = f"name a cfg and its weights, a model, or a file that `cspdet export` wrote: {', '.join(FORMATS)}"
+        raise UsageError(f"`{word}` is a network of another program, which is not read here", cure)

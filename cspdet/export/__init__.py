@@ -23,7 +23,7 @@ from cspdet.export.ends import Ends
 from cspdet.export.model import Model, Options
 from cspdet.export.states import read_states, remembering
 from cspdet.files import check_ending, temporary
-from cspdet.paths import is_file
+from cspdet.paths import is_file, is_folder
 
 
 class Format(NamedTuple):
@@ -115,11 +115,17 @@ def open_file(path: str | Path) -> Opened:
     """The file of an exported network.
 
     Raises:
-        UsageError: it is missing, or what runs it is not installed.
+        UsageError: it is missing, a directory or closed to us, or what runs it is not installed.
         ExportError: it is damaged, or not made by cspdet.
     """
+    if is_folder(path):
+        raise UsageError(f"`{path}` is a directory, not an exported network", f"name a file in it: `{Path(path) / 'X.onnx'}`")
     if not is_file(path):
         raise UsageError(f"no such file: `{path}`", "check the path")
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise UsageError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
     kind = FORMATS[Path(path).suffix.lower()]
     module = import_module(f"cspdet.export.{kind.module}")
     package = next(iter(module.RUNNERS))
@@ -132,6 +138,13 @@ def open_file(path: str | Path) -> Opened:
 def is_exported(path: str | Path) -> bool:
     """Whether a file is an exported network, by its ending."""
     return Path(path).suffix.lower() in FORMATS
+
+
+def belongs_to(path: str | Path) -> Path | None:
+    """The exported file whose part a file is, by its ending; None where it is no part of one."""
+    endings = {more: ending for ending, kind in FORMATS.items() for more in kind.more}
+    ending = endings.get(Path(path).suffix.lower())
+    return Path(path).with_suffix(ending) if ending else None
 
 
 def _installed(kind: Format, path: Path) -> Format:

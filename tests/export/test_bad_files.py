@@ -41,6 +41,35 @@ def test_damaged_files(run: Run, small: tuple[Path, Path], tmp_path: Path, endin
         assert run("detect", path, PICTURE)[0] == 1
 
 
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_folder_is_no_network(run: Run, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
+    path.mkdir()
+    code, _, err = run("detect", path, PICTURE)
+    assert code == 2
+    assert err.startswith(f"error: `{path}` is a directory, not an exported network\n  help: name a file in it: ")
+
+
+def test_weights_alone(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    """They are no picture."""
+    path, weights = tmp_path / "x.xml", tmp_path / "x.bin"
+    assert run("export", *small, path, "--no-check")[0] == 0
+    fact = f"error: `{weights}` is neither a picture nor a network: weights beside an exported network end in `.bin`\n"
+    for words, cure in (
+        ((weights, PICTURE), f"name the file that it goes with: `{path}`"),
+        ((path, weights, PICTURE), f"leave it out: it is read with `{path}`"),
+    ):
+        assert run("detect", *words) == (2, "", f"{fact}  help: {cure}\n")
+
+
+def test_networks_of_other_programs(run: Run) -> None:
+    """The picture is not looked at by some other network."""
+    code, printed, err = run("detect", "yolo.pt", PICTURE)
+    assert (code, printed) == (2, "")
+    assert "`yolo.pt` is a network of another program, which is not read here" in err
+    assert ".onnx, .xml, .pt2" in err
+
+
 def damage(model: Any, what: str) -> None:
     """Damage an ONNX model in one of several ways."""
     match what:
