@@ -39,14 +39,8 @@ def configure(parser: ArgumentParser) -> None:
     add("--outputs", choices=[*OUTPUTS], default="raw", help=f"{about} (default: raw)")
     add("--dynamic-size", action="store_true", help="leave height and width free, besides the batch")
     add("--half", action="store_true", help="weights of 16 bits; inputs and outputs stay at 32")
-    add("--thresh", type=share, default=0.25, metavar="T", help="`nms`: least score (default: .25)")
-    add(
-        "--nms",
-        type=share,
-        default=0.45,
-        metavar="T",
-        help="`nms`: overlap from which the weaker box is dropped (default: .45)",
-    )
+    add("--thresh", type=share, metavar="T", help="`nms`: least score (default: .25)")
+    add("--nms", type=share, metavar="T", help="`nms`: overlap from which the weaker box is dropped (default: .45)")
     add("--like", choices=[*PROFILES], help="preprocessing that the file names (default: that of the dialect)")
     add("--no-check", action="store_true", help="do not run the file")
     add_size(parser)
@@ -80,7 +74,13 @@ def run(arguments: Namespace) -> int:
         raise UsageError(f"a cfg without weights: `{cfg}`", "name its weights file")
     if real_path(target) in {real_path(path) for path in found.values()}:
         raise overwrites(target)
-    options = Options(arguments.outputs, arguments.dynamic_size, arguments.half, arguments.thresh, arguments.nms)
+    limits = {"threshold": arguments.thresh, "nms": arguments.nms}
+    for flag, value in zip(("--thresh", "--nms"), limits.values(), strict=True):
+        if value is not None and arguments.outputs != "nms":
+            message = f"`{flag}` has no effect with `--outputs {arguments.outputs}`: the file suppresses no boxes"
+            raise UsageError(message, f"leave it out, or add `--outputs nms`; `cspdet detect` has a `{flag}` of its own")
+    options = Options(arguments.outputs, arguments.dynamic_size, arguments.half)
+    options = options._replace(**{name: value for name, value in limits.items() if value is not None})
     check_options(target, options)
     detector = load_detector(cfg, found.get("weights"), arguments.names or found.get("names"), arguments, heads=False)
     like = arguments.like or ("pjreddie" if detector.graph.dialect.letterbox else "alexeyab")

@@ -306,6 +306,8 @@ def test_trained_networks(run: Run, weights: Path, tmp_path: Path) -> None:
         (("x.onnx", "y.foo"), "what is `y.foo`?"),
         (("x.onnx", "--dynamic-size", "--outputs", "boxes"), "boxes are computed for one size"),
         (("x.onnx", "--thresh", "2"), "no number from 0 to 1"),
+        (("x.onnx", "--thresh", ".3"), "`--thresh` has no effect with `--outputs raw`"),
+        (("x.onnx", "--outputs", "boxes", "--nms", "0.45"), "`--nms` has no effect with `--outputs boxes`"),
         (("x.onnx", "--width", "0"), "width"),
         (("x.onnx", "--names", "none.names"), "no such file: `none.names`"),
     ],
