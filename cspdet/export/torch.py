@@ -63,26 +63,24 @@ def _module(model: Model) -> Any:
     network = Network(model.graph, empty=True)
     network.load_arrays(model.arrays)
     memory = _Memory(network)
-    decoding = model.program.operations[model.plain :]
-    runs = [runner(operation, model.program, torch.device("cpu")) for operation in decoding]
+    decoding = [*enumerate(model.program.operations)][model.plain :]
+    constants = {number: each.value for number, each in decoding if isinstance(each, Constant)}
+    device = torch.device("cpu")
+    steps = [(number, runner(each, model.program, device), each.inputs) for number, each in decoding if number not in constants]
 
     class Decoded(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
-            for place, operation in enumerate(decoding):
-                if isinstance(operation, Constant):
-                    self.register_buffer(f"constant_{place}", torch.from_numpy(operation.value.copy())[None])
+            for number, value in constants.items():
+                self.register_buffer(f"constant_{number}", torch.from_numpy(value.copy())[None])
 
         def forward(self, images: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
             memory.give(states)
             values = dict(zip(model.raw, self.network(images), strict=True))
-            for place, operation in enumerate(decoding):
-                if isinstance(operation, Constant):
-                    value = getattr(self, f"constant_{place}")
-                else:
-                    value = runs[place](*[values[source] for source in operation.inputs])
-                values[model.plain + place] = value
+            values |= {number: getattr(self, f"constant_{number}") for number in constants}
+            for number, compute, sources in steps:
+                values[number] = compute(*[values[source] for source in sources])
             return (*(values[number] for number in model.program.outputs), *memory.after())
 
     return Decoded().eval()
