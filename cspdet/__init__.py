@@ -10,8 +10,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from cspdet.detections import Detection, Detections
     from cspdet.detector import Detector
@@ -29,9 +27,11 @@ if TYPE_CHECKING:
     )
     from cspdet.loading import load
     from cspdet.network import Network
+    from cspdet.version import __version__ as __version__
 
 # Public name → module. Imported on first use: torch alone takes longer to import than a cfg takes to check.
 _HOMES = {
+    "__version__": "version",
     "load": "loading",
     "Detector": "detector",
     "Network": "network",

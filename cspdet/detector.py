@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -255,12 +255,55 @@ class Detector:
         Raises:
             UsageError: there is none of that name.
         """
-        if isinstance(like, Profile):
-            return like
+        return like if isinstance(like, Profile) else PROFILES[self._profile_name(like)]
+
+    def _profile_name(self, like: str) -> str:
         name = like or self.like or ("pjreddie" if self.graph.dialect.letterbox else "alexeyab")
         if name not in PROFILES:
             raise UsageError(f"there is no preprocessing `{name}`", "one of: " + ", ".join(PROFILES))
-        return PROFILES[name]
+        return name
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        outputs: str = "raw",
+        dynamic_size: bool = False,
+        half: bool = False,
+        threshold: float | None = None,
+        nms: float | None = None,
+        like: str = "",
+        check: bool = True,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Write the network, with the weights it has now, for other programs; `docs/export.md` says what the file is.
+
+        Args:
+            path: where to write; the ending says the format: `.onnx`, `.xml` (OpenVINO) or `.pt2` (torch.export).
+            outputs: `raw` is what the heads read, `boxes` decoded boxes and scores, `nms` these and the detections.
+            dynamic_size: leave height and width free, besides the batch.
+            half: store weights in 16 bits.
+            threshold: the least score within `nms`, by default .25.
+            nms: the overlap from which the weaker box is dropped within `nms`, by default .45.
+            like: the preprocessing that the file names, as for `detect`.
+            check: run the file, and leave none that computes something else.
+            say: is called with a line for each program that ran it, and one on what goes in and comes out.
+
+        Raises:
+            UsageError: the file cannot be written so, a package is missing, or the network is an exported file itself.
+            ExportError: a layer has no form in the file, or the file computes something else.
+        """
+        from cspdet.export import check_options, format_of, write
+        from cspdet.export.model import describe, make_model, make_options
+        from cspdet.export.notes import make_notes
+
+        format_of(path)
+        options = make_options(outputs, dynamic_size=dynamic_size, half=half, threshold=threshold, nms=nms)
+        check_options(path, options)
+        notes = make_notes(self.graph, self.names, self._profile_name(like), options)
+        model = make_model(self.graph, self.arrays, notes, options)
+        write(model, path, checked=check, say=say)
+        say(f"{path}: {describe(model)}")
 
     def save_weights(self, path: str | Path, cutoff: int | None = None) -> None:
         """Write a `.weights` file, whole or not at all.

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "cspdet"
 
 # What stands further left is never allowed to import what stands further right.
 ORDER = [
+    "version",
     "paths",
     "cores",
     "text",

@@ -13,18 +13,13 @@ that computes something else is not kept. `cspdet detect X.onnx dog.jpg` finds o
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
 from cspdet.commands.common import add_dialect, add_size
 from cspdet.commands.loading import cfg_of, load_detector, share, sort_files
 from cspdet.errors import UsageError
 from cspdet.files import overwrites, real_path
 from cspdet.preprocess import PROFILES
-from cspdet.program.states import dimensions_of, names_of
 from cspdet.text import printable
-
-if TYPE_CHECKING:
-    from cspdet.export.model import Model
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -51,10 +46,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the file."""
-    from cspdet import __version__
-    from cspdet.export import FORMATS, check_options, format_of, write
-    from cspdet.export.model import Options, make_model
-    from cspdet.export.notes import make_notes
+    from cspdet.export import FORMATS, check_options, format_of
+    from cspdet.export.model import make_options
 
     found, others = sort_files(arguments.files)
     target = found.pop("exported", None)
@@ -74,31 +67,15 @@ def run(arguments: Namespace) -> int:
         raise UsageError(f"a cfg without weights: `{cfg}`", "name its weights file")
     if real_path(target) in {real_path(path) for path in found.values()}:
         raise overwrites(target)
-    limits = {"threshold": arguments.thresh, "nms": arguments.nms}
-    for flag, value in zip(("--thresh", "--nms"), limits.values(), strict=True):
-        if value is not None and arguments.outputs != "nms":
-            message = f"`{flag}` has no effect with `--outputs {arguments.outputs}`: the file suppresses no boxes"
-            raise UsageError(message, f"leave it out, or add `--outputs nms`; `cspdet detect` has a `{flag}` of its own")
-    options = Options(arguments.outputs, arguments.dynamic_size, arguments.half)
-    options = options._replace(**{name: value for name, value in limits.items() if value is not None})
-    check_options(target, options)
+    how = {name: getattr(arguments, name) for name in ("dynamic_size", "half", "nms")} | {"threshold": arguments.thresh}
+    check_options(target, make_options(arguments.outputs, **how))
     detector = load_detector(cfg, found.get("weights"), arguments.names or found.get("names"), arguments, heads=False)
-    like = arguments.like or ("pjreddie" if detector.graph.dialect.letterbox else "alexeyab")
-    notes = make_notes(detector.graph, detector.names, like, options, __version__)
-    model = make_model(detector.graph, detector.arrays, notes, options)
-    write(model, target, checked=not arguments.no_check, say=lambda line: print(printable(line)))
-    print(printable(f"{target}: {describe(model)}"))
+    detector.export(
+        target,
+        outputs=arguments.outputs,
+        **how,
+        like=arguments.like or "",
+        check=not arguments.no_check,
+        say=lambda line: print(printable(line)),
+    )
     return 0
-
-
-def describe(model: Model) -> str:
-    """What goes in and out, in words."""
-    channels, *sides = map(str, model.program.input)
-    if model.options.dynamic_size:
-        sides = ["height", "width"]
-    given = [f"images ({', '.join(['batch', channels, *sides])})"]
-    names = [*(("detections",) if model.options.outputs == "nms" else ()), *model.names]
-    for (before, after), dimensions in zip(names_of(model.program), dimensions_of(model.program), strict=True):
-        given.append(f"{before} ({', '.join(['batch', *map(str, dimensions)])})")
-        names.append(after)
-    return f"{', '.join(given)} → {', '.join(names)}"

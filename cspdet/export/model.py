@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from cspdet.errors import ExportError, UsageError
 from cspdet.graph import Graph, Node
@@ -26,6 +26,7 @@ from cspdet.program.operations import (
     Unpool,
 )
 from cspdet.program.rewrites import simplified
+from cspdet.program.states import dimensions_of, names_of
 
 OUTPUTS = {
     "raw": "what the heads read, as Darknet's layers put it out",
@@ -37,7 +38,8 @@ OUTPUTS = {
 class Options(NamedTuple):
     """How a network is exported."""
 
-    outputs: Literal["raw", "boxes", "nms"] = "raw"
+    # One of `OUTPUTS`.
+    outputs: str = "raw"
     # Height and width are free, besides the batch.
     dynamic_size: bool = False
     # Weights, and what is computed before the decoding, are of 16 bits.
@@ -45,6 +47,27 @@ class Options(NamedTuple):
     # The least score, and the overlap from which the weaker box is dropped, of `nms`.
     threshold: float = 0.25
     nms: float = 0.45
+
+
+def make_options(
+    outputs: str, *, dynamic_size: bool = False, half: bool = False, threshold: float | None = None, nms: float | None = None
+) -> Options:
+    """How a network is to be exported; a threshold or overlap that is None has its default.
+
+    Raises:
+        UsageError: there are no such outputs, or a number is out of range or without effect.
+    """
+    if outputs not in OUTPUTS:
+        raise UsageError(f"there are no outputs `{outputs}` of an exported network", "one of: " + ", ".join(OUTPUTS))
+    given = {name: value for name, value in (("threshold", threshold), ("nms", nms)) if value is not None}
+    for name, value in given.items():
+        flag = {"threshold": "--thresh"}.get(name, f"--{name}")
+        if outputs != "nms":
+            message = f"`{flag}` has no effect with `--outputs {outputs}`: such a file suppresses no boxes"
+            raise UsageError(message, f"leave it out, or add `--outputs nms`; `cspdet detect` has a `{flag}` of its own")
+        if not 0 <= value <= 1:
+            raise UsageError(f"`{flag}` is {value:g}; it goes from 0 to 1")
+    return Options(outputs, dynamic_size, half, **given)
 
 
 class Model(NamedTuple):
@@ -79,6 +102,19 @@ def make_model(graph: Graph, arrays: Mapping[str, Floats], notes: Mapping[str, s
         program = with_boxes(graph, program)
         names = ("boxes", "scores")
     return Model(graph, arrays, program, names, raw, plain, notes, options)
+
+
+def describe(model: Model) -> str:
+    """What goes in and out, in words."""
+    channels, *sides = map(str, model.program.input)
+    if model.options.dynamic_size:
+        sides = ["height", "width"]
+    given = [f"images ({', '.join(['batch', channels, *sides])})"]
+    names = [*(("detections",) if model.options.outputs == "nms" else ()), *model.names]
+    for (before, after), dimensions in zip(names_of(model.program), dimensions_of(model.program), strict=True):
+        given.append(f"{before} ({', '.join(['batch', *map(str, dimensions)])})")
+        names.append(after)
+    return f"{', '.join(given)} → {', '.join(names)}"
 
 
 def raw_program(graph: Graph, arrays: Mapping[str, Floats]) -> Program:

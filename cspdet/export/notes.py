@@ -21,6 +21,7 @@ from cspdet.preprocess import PROFILES
 from cspdet.program.operations import Dimensions
 from cspdet.rules import load
 from cspdet.text import brief
+from cspdet.version import __version__
 
 PREFIX = "cspdet."
 KEYS = ("version", "cfg", "dialect", "names", "width", "height", "channels", "like", "letterbox", "heads", "outputs")
@@ -33,10 +34,10 @@ Sides = tuple[int | None, ...]
 CHANGED = "it was changed since it was written: export it again"
 
 
-def make_notes(graph: Graph, names: Sequence[str], like: str, options: Options, version: str) -> dict[str, str]:
+def make_notes(graph: Graph, names: Sequence[str], like: str, options: Options) -> dict[str, str]:
     """The notes of a network; `like` is the name of a preprocessing."""
     notes = {
-        "version": version,
+        "version": __version__,
         "cfg": plain_text(graph),
         "dialect": graph.dialect.name,
         "names": "\n".join(names),

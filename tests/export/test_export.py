@@ -132,6 +132,34 @@ def test_the_shipped_model_by_name(run: Run, tmp_path: Path) -> None:
     assert "cat: " in printed
 
 
+def test_from_python(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
+    """A detector writes what the command writes, and its weights as they are by then."""
+    detector, said = cspdet.load(*small), []
+    detector.export(tmp_path / "x.onnx", outputs="nms", threshold=0.3, like="pjreddie", say=said.append)
+    words = ("--outputs", "nms", "--thresh", ".3", "--like", "pjreddie")
+    code, printed, _ = run("export", *small, tmp_path / "y.onnx", *words)
+    assert code == 0
+    assert (tmp_path / "x.onnx").read_bytes() == (tmp_path / "y.onnx").read_bytes()
+    assert [line.replace("x.onnx", "y.onnx") for line in said] == printed.splitlines()
+    detector.network.load_state_dict({key: 0 * value for key, value in detector.network.state_dict().items()})
+    detector.export(tmp_path / "x.onnx")
+    images = np.ones((1, 3, 96, 64), np.float32)
+    assert [(found == 0.5).all() for found in open_file(tmp_path / "x.onnx").run(images).values()] == [True, False]
+    for wrong, message in (
+        ({"outputs": "masks"}, "there are no outputs `masks`"),
+        ({"outputs": "nms", "nms": 1.5}, "`--nms` is 1.5; it goes from 0 to 1"),
+        ({"threshold": 0.5}, "`--thresh` has no effect with `--outputs raw`"),
+        ({"like": "keras"}, "there is no preprocessing `keras`"),
+    ):
+        with pytest.raises(cspdet.UsageError, match=message):
+            detector.export(tmp_path / "z.onnx", **wrong)
+    with pytest.raises(cspdet.UsageError, match="is an exported network"):
+        cspdet.load(tmp_path / "x.onnx").export(tmp_path / "z.onnx")
+    with pytest.raises(cspdet.UsageError, match="is no format of exported networks"):
+        detector.export(tmp_path / "z.pt")
+    assert not [*tmp_path.glob("z.*")]
+
+
 def test_suppression_inside(run: Run, small: tuple[Path, Path], tmp_path: Path) -> None:
     """In a batch, and at the threshold and overlap that were asked for."""
     out = tmp_path / "x.onnx"
