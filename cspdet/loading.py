@@ -99,17 +99,14 @@ def _load_exported(
     path: str | Path, names: str | Path | Sequence[str] | None, width: int | None, height: int | None, device: str, engine: str
 ) -> Detector:
     """A detector that runs an exported file."""
-    from cspdet.export import open_file
-    from cspdet.export.ends import check_ends, wanted_outputs
-    from cspdet.export.notes import read_notes
+    from cspdet.export import open_network
+    from cspdet.export.ends import wanted_outputs
 
-    opened = open_file(path)
+    opened, noted = open_network(path, width=width, height=height)
     if engine not in ("", "auto", opened.engine):
         raise UsageError(f"`{path}` runs with `{opened.engine}`, not with `{engine}`", "leave the engine out")
     if device != "cpu":
         raise UsageError(f"`{path}` runs on CPUs, not on `{device}`", "load the cfg and the weights that it was made of")
-    noted = read_notes(path, opened.notes, opened.inputs.get("images", ()), width=width, height=height)
-    check_ends(path, noted, opened.inputs, opened.outputs)
     wanted = wanted_outputs(noted)
 
     def run(images: Floats) -> list[Floats]:

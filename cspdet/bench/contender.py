@@ -132,6 +132,13 @@ def engine(name: str, what: Subject) -> Contender:
     return Contender(name, (sys.executable, "-m", "cspdet.bench.worker", json.dumps(wanted)))
 
 
+def exported(path: str, what: Subject) -> Contender:
+    """A file that `cspdet export` wrote, in what runs such files."""
+    size = {"width": what.graph.input.width, "height": what.graph.input.height}
+    wanted = {"kind": "exported", "path": path, "batch": what.batch} | size
+    return Contender(path, (sys.executable, "-m", "cspdet.bench.worker", json.dumps(wanted)))
+
+
 def peak(device: str) -> Contender:
     """A product of large matrices, for the share of what the machine can do."""
     return Contender(PEAK, (sys.executable, "-m", "cspdet.bench.worker", json.dumps({"kind": "peak", "device": device})))

@@ -66,7 +66,8 @@ class Measured(NamedTuple):
 def table(found: Measured) -> Iterator[str]:
     """Lines of a table: least and median time of a batch, ratios to the best, speed, its share of the peak, start, memory."""
     columns = ("", "least ms", "ratio", "median ms", "ratio", "GFLOP/s", "of peak", "start s", "MiB")
-    widths = (-18, 10, 7, 11, 7, 9, 9, 9, 7)
+    names = max(17, *(len(each.name) for each in found.figures))
+    widths = (-names - 1, 10, 7, 11, 7, 9, 9, 9, 7)
 
     def row(*words: str) -> str:
         return "".join(

@@ -18,7 +18,7 @@ def main() -> None:
 
     wanted: dict[str, Any] = json.loads(sys.argv[1])
     try:
-        run = _product(wanted["device"]) if wanted["kind"] == "peak" else _engine(wanted)
+        run = {"engine": _engine, "exported": _exported, "peak": _product}[wanted["kind"]](wanted)
         serve(run, started, time.perf_counter())
     except CspdetError as error:
         say({"failure": error.message, "limit": isinstance(error, UnsupportedError)})
@@ -40,11 +40,24 @@ def _engine(wanted: dict[str, Any]) -> Callable[[], object]:
     return lambda: engine(images)
 
 
-def _product(device: str) -> Callable[[], object]:
+def _exported(wanted: dict[str, Any]) -> Callable[[], object]:
+    """An exported file. Its states, if it has some, are kept from run to run."""
+    import numpy as np
+
+    from cspdet.export import open_network
+
+    opened, noted = open_network(wanted["path"], width=wanted["width"], height=wanted["height"])
+    images = np.random.default_rng(0).random((wanted["batch"], *noted.graph.input.dimensions), np.float32)
+    return lambda: opened.run(images)
+
+
+def _product(wanted: dict[str, Any]) -> Callable[[], object]:
     """A product of two matrices of 2048 x 2048, which is as near to the machine's peak as software gets."""
     import torch
 
-    left, right = (torch.rand(2048, 2048, generator=torch.Generator().manual_seed(seed)).to(device) for seed in (0, 1))
+    left, right = (
+        torch.rand(2048, 2048, generator=torch.Generator().manual_seed(seed)).to(wanted["device"]) for seed in (0, 1)
+    )
     # A device has computed it when it gives a number of it away.
     return lambda: (left @ right)[0, 0].item()
 

@@ -4,6 +4,7 @@
   cspdet bench yolov4-tiny --size 320,416x256,608 --batch 1,8 --json speed.json --plot speed.png
   cspdet bench X.cfg X.weights --peers --peer-python other/bin/python
   cspdet bench X.cfg X.weights --layers
+  cspdet bench X.cfg X.weights X.onnx X.xml     exported files beside the engines; or these alone
 
 Each engine has a process of its own; all are alive at once and asked in turn, round by round, so that what else the machine
 does disturbs all alike. The least time of a run is what to compare; the median tells how disturbed the run was. Memory is the
@@ -17,8 +18,9 @@ import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
@@ -41,7 +43,7 @@ def configure(parser: ArgumentParser) -> None:
 
     parser.epilog = "\n".join(["engines:", *describe()])
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help="cfg and weights files, or the name of a model")
+    add("files", nargs="*", metavar="FILE", help="cfg and weights, or the name of a model; exported files")
     add("--model", "-model", metavar="NAME", help="model to use: `cspdet models` lists them")
     about = "engines to measure (default: all that are installed)"
     add("--engines", type=_several(str), default=[], metavar="NAME,…", help=about)
@@ -58,10 +60,19 @@ def configure(parser: ArgumentParser) -> None:
     add_dialect(parser)
 
 
+class _Files(NamedTuple):
+    """The positional arguments, sorted out: without a cfg, exported files alone."""
+
+    cfg: str | None
+    weights: str | None
+    exported: list[str]
+
+
 class _Wanted(NamedTuple):
     """Who is to be measured; `opencv` is the version that the peers' `python` has."""
 
     engines: list[str]
+    exported: list[str]
     python: str
     opencv: str
 
@@ -71,13 +82,18 @@ def run(arguments: Namespace) -> int:
     from cspdet.models import find
     from cspdet.weights.reader import read_any
 
-    cfg, weights = _sorted_out(arguments)
-    _check_outputs(arguments, [cfg, weights])
-    wanted = _wanted(arguments)
-    graphs = _graphs(arguments, cfg)
+    files = _sorted_out(arguments)
+    _check_outputs(arguments, [files.cfg, files.weights, *files.exported])
+    _check_effect(arguments, files)
+    wanted = _wanted(arguments, files)
+    if files.cfg is None:
+        return _compare(arguments, _graphs_of_exported(arguments, files.exported), None, wanted)
+    graphs = _graphs(arguments, files.cfg)
     if graphs is None:
         return 1
-    model = find(cfg)
+    for path in files.exported:
+        _check_same(path, graphs)
+    model, weights = find(files.cfg), files.weights
     if weights is None and model.trained:
         weights = str(model.fetch_weights())
     for graph in graphs if weights else ():
@@ -85,19 +101,64 @@ def run(arguments: Namespace) -> int:
     return _layers(arguments, graphs, weights) if arguments.layers else _compare(arguments, graphs, weights, wanted)
 
 
-def _sorted_out(arguments: Namespace) -> tuple[str, str | None]:
-    """The cfg or name of the model, and the weights, by their endings."""
-    found, others = sort_files(arguments.files)
+def _sorted_out(arguments: Namespace) -> _Files:
+    """The cfg or name of the model, the weights, and exported files, by their endings."""
+    from cspdet.export import is_exported
+
+    exported = [word for word in arguments.files if is_exported(word)]
+    found, others = sort_files([word for word in arguments.files if word not in exported])
     cfg = cfg_of(arguments, found, others)
-    if others or cfg is None:
+    if others or (cfg is None and (not exported or "weights" in found)):
         fact = f"`{others[0]}` is no cfg, weights file or model" if others else "no network was named"
         raise UsageError(fact, "cspdet bench X.cfg X.weights, or the name of a model")
-    if "exported" in found:
-        raise UsageError(f"`{cfg}` is an exported network, which only one engine runs", "name a cfg and its weights")
     for kind in ("data", "names"):
         if kind in found:
             raise UsageError(f"`{found[kind]}` has nothing to do with how fast a network is", "leave it out")
-    return cfg, found.get("weights")
+    for place, path in enumerate(exported):
+        if path in exported[:place]:
+            raise UsageError(f"`{path}` is named twice", "name it once")
+    return _Files(cfg, found.get("weights"), exported)
+
+
+def _check_effect(arguments: Namespace, files: _Files) -> None:
+    """See that the options have an effect on exported files."""
+    if not files.exported:
+        return
+    path, device = files.exported[0], arguments.device
+    if device != "cpu":
+        raise UsageError(f"`{path}` runs on CPUs, not on `{device}`", f"leave out `--device {device}`, or the file")
+    if arguments.layers:
+        raise UsageError(f"`{path}` has no effect with `--layers`: that times PyTorch's engine", "leave out one")
+    vain = {"--engines": arguments.engines, "--peers": arguments.peers}
+    for option in (option for option, given in vain.items() if given and files.cfg is None):
+        raise UsageError(f"`{option}` has no effect on exported files alone", "name the cfg and the weights, too")
+
+
+def _graphs_of_exported(arguments: Namespace, paths: Sequence[str]) -> list[Graph]:
+    """The network of exported files, in each size.
+
+    Raises:
+        UsageError: a file has no such size, or another network.
+        ExportError: a file is damaged, or another program's.
+    """
+    from cspdet.export import open_network
+
+    graphs = [open_network(paths[0], width=width, height=height)[1].graph for width, height in arguments.size]
+    for path in paths[1:]:
+        _check_same(path, graphs)
+    return graphs
+
+
+def _check_same(path: str, graphs: Sequence[Graph]) -> None:
+    """See that an exported file holds a network, as far as its operations tell, in each of the sizes."""
+    from cspdet.export import open_network
+
+    for graph in graphs:
+        there = open_network(path, width=graph.input.width, height=graph.input.height)[1].graph
+        if (there.input, there.operations) != (graph.input, graph.operations):
+            numbers = " and ".join(f"{each.operations / 1e9:.6g} BFLOPs" for each in (there, graph))
+            fact = f"`{path}` and `{graph.source.path}` are different networks: {numbers} at {there.input} and {graph.input}"
+            raise UsageError(fact, "measure them one by one")
 
 
 def _check_outputs(arguments: Namespace, reads: Sequence[str | None]) -> None:
@@ -116,12 +177,12 @@ def _check_outputs(arguments: Namespace, reads: Sequence[str | None]) -> None:
         raise UsageError(f"`{arguments.plot}` would be written twice", "name two files")
 
 
-def _wanted(arguments: Namespace) -> _Wanted:
+def _wanted(arguments: Namespace, files: _Files) -> _Wanted:
     """Who is to be measured, after seeing that they are there and that all options have an effect."""
     from cspdet.bench.contender import engines, has_importer, opencv_version
 
     device, python = arguments.device, arguments.peer_python or sys.executable
-    names, left_out = engines(arguments.engines, device)
+    names, left_out = engines(arguments.engines, device) if files.cfg else ([], [])
     if arguments.layers:
         others = [name for name in arguments.engines if name != "torch"]
         vain = {
@@ -148,7 +209,7 @@ def _wanted(arguments: Namespace) -> _Wanted:
     if arguments.peer_python and not has_importer(version):
         fact = f"`{python}` has OpenCV {version}" if version else f"`{python}` has no OpenCV"
         raise UsageError(fact, "name a Python with OpenCV 4, the last with a Darknet importer")
-    return _Wanted(names, python, version)
+    return _Wanted(names, files.exported, python, version)
 
 
 def _graphs(arguments: Namespace, cfg: str) -> list[Graph] | None:
@@ -175,7 +236,7 @@ def _graphs(arguments: Namespace, cfg: str) -> list[Graph] | None:
 
 def _compare(arguments: Namespace, graphs: Sequence[Graph], weights: str | None, wanted: _Wanted) -> int:
     """Measure engines and peers in turn: in each size, by each batch."""
-    from cspdet.bench.contender import subject
+    from cspdet.bench.contender import Subject, subject
     from cspdet.bench.report import as_json, plot, table
 
     told: set[str] = set()
@@ -189,7 +250,8 @@ def _compare(arguments: Namespace, graphs: Sequence[Graph], weights: str | None,
     runs: list[Measured] = []
     failed = False
     for graph in graphs:
-        with subject(graph, weights, arguments.device) as whole:
+        alone = Subject(graph, "", arguments.device, Path())
+        with subject(graph, weights, arguments.device) if wanted.engines else nullcontext(alone) as whole:
             for batch in arguments.batch:
                 found, failures = _measured(arguments, whole._replace(batch=batch), wanted, tell)
                 several = f"{found.case.size}: " if len(graphs) * len(arguments.batch) > 1 else ""
@@ -213,12 +275,13 @@ def _measured(
     arguments: Namespace, what: Subject, wanted: _Wanted, tell: Callable[[str], None]
 ) -> tuple[Measured, list[Failure]]:
     """The figures of one size and batch, and who has none."""
-    from cspdet.bench.contender import PEAK, engine, peak, peers
+    from cspdet.bench.contender import PEAK, engine, exported, peak, peers
     from cspdet.bench.measure import measure
     from cspdet.bench.report import PEAK_OPERATIONS, Case, Measured
     from cspdet.commands.progress import progress
 
     contenders: list[Contender] = [engine(name, what) for name in wanted.engines]
+    contenders += [exported(path, what) for path in wanted.exported]
     for each in peers(what, wanted.python, wanted.opencv) if arguments.peers else ():
         if isinstance(each, str):
             tell(f"note: {each}")

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from cspdet.errors import UsageError
 from cspdet.export.checking import check
-from cspdet.export.ends import Ends
+from cspdet.export.ends import Ends, check_ends
 from cspdet.export.model import Model, Options
+from cspdet.export.notes import Noted, read_notes
 from cspdet.export.states import read_states, remembering
 from cspdet.files import check_ending, temporary
 from cspdet.paths import is_file, is_folder
@@ -133,6 +134,19 @@ def open_file(path: str | Path) -> Opened:
     file = module.open_file(Path(path))
     states = read_states(path, file.notes)
     return Opened(file.notes, package, remembering(file.run, states), file.inputs, file.outputs)
+
+
+def open_network(path: str | Path, *, width: int | None = None, height: int | None = None) -> tuple[Opened, Noted]:
+    """A file that `cspdet export` wrote, and what its notes say; in another size, where that is free.
+
+    Raises:
+        UsageError: it is missing, what runs it is not installed, or it does not have that size.
+        ExportError: it is damaged, another program's, or its notes are not those of its network.
+    """
+    opened = open_file(path)
+    noted = read_notes(path, opened.notes, opened.inputs.get("images", ()), width=width, height=height)
+    check_ends(path, noted, opened.inputs, opened.outputs)
+    return opened, noted
 
 
 def is_exported(path: str | Path) -> bool:

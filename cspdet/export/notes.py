@@ -105,7 +105,7 @@ def read_notes(
         there = _side(path, name, found[name])
         if given is not None and given != there and not free:
             message = f"`{path}` has a {name} of {there}, not {given}"
-            raise UsageError(message, f"leave `--{name}` out, or export it with `--{name} {given}` or `--dynamic-size`")
+            raise UsageError(message, f"leave the {name} out, or export it with `--{name} {given}` or `--dynamic-size`")
         sides[name] = there if given is None else given
     if len(images) == _IMAGES:
         _check_size(path, free, sides, dict(zip(("height", "width"), images[2:], strict=True)))

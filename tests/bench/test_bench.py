@@ -89,6 +89,48 @@ def test_several_sizes(run: Run, cfg: Path, tmp_path: Path) -> None:
     assert heights[1] == 2 * heights[0]
 
 
+def test_exported_files(run: Run, cfg: Path, tmp_path: Path) -> None:
+    """Beside the engines, and alone; in another size where that is free."""
+    detector = load(cfg, engine="")
+    one, other, free = (str(tmp_path / name) for name in ("one.onnx", "a-name-longer-than-others.xml", "free.onnx"))
+    for path in (one, other, free):
+        detector.export(path, dynamic_size=path == free, check=False)
+    words = ("--rounds", 1, "--json", "-")
+    code, out, err = run("bench", cfg, one, "--engines", "onnxruntime", "--batch", 2, *words)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [each["name"] for each in found["contenders"]] == ["onnxruntime", one]
+    assert (found["cfg"], found["batch"]) == (str(cfg), 2)
+    code, out, err = run("bench", one, other, *words)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert [each["name"] for each in found["contenders"]] == [one, other]
+    assert (found["cfg"], found["operations"]) == (one, detector.graph.operations)
+    code, out, err = run("bench", free, "--size", "64,96x32", "--rounds", 1)
+    assert (code, err) == (0, "")
+    tables = [part.splitlines() for part in out.split("\n\n")]
+    assert [lines[0].partition(" ")[2].partition(",")[0] for lines in tables] == ["64x64x3", "96x32x3"]
+    for lines in tables:
+        assert lines[2].startswith(free)
+        assert len(lines[1]) == len(lines[2])
+
+
+def test_exported_files_that_do_not_belong_together(run: Run, cfg: Path, tmp_path: Path) -> None:
+    path, text = tmp_path / "x.onnx", tmp_path / "other.cfg"
+    text.write_text(TEXT.replace("filters=8", "filters=9"))
+    load(text, engine="").export(path, check=False)
+    code, out, err = run("bench", cfg, path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: `{path}` and `{cfg}` are different networks: ")
+    code, out, err = run("bench", path, "--size", "96")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: `{path}` has a width of 64, not 96\n")
+    path.write_bytes(b"")
+    code, out, err = run("bench", path)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: `{path}` is no ONNX file that can be run: ")
+
+
 def test_a_device_that_not_all_engines_have(run: Run, cfg: Path) -> None:
     """PyTorch has a name for the processor that others do not know."""
     code, out, err = run("bench", cfg, "--device", "cpu:0", "--rounds", 1)
@@ -161,7 +203,13 @@ def test_layers_of_several_sizes_and_batches(run: Run, cfg: Path) -> None:
         (("x.weights",), "error: no network was named\n"),
         (("cspdet-nano", "nope.weights"), "error: no such file: `nope.weights`\n"),
         (("cspdet-nano", "x.names"), "error: `x.names` has nothing to do with how fast a network is\n"),
-        (("x.onnx",), "error: `x.onnx` is an exported network"),
+        (("x.onnx",), "error: no such file: `x.onnx`\n"),
+        (("x.onnx", "x.onnx"), "error: `x.onnx` is named twice\n"),
+        (("x.onnx", "x.weights"), "error: no network was named\n"),
+        (("x.onnx", "--peers"), "error: `--peers` has no effect on exported files alone\n  help: name the cfg and the weights"),
+        (("x.onnx", "--engines", "torch"), "error: `--engines` has no effect on exported files alone\n"),
+        (("cspdet-nano", "x.onnx", "--layers"), "error: `x.onnx` has no effect with `--layers`"),
+        (("cspdet-nano", "x.onnx", "--device", "cuda"), "error: `x.onnx` runs on CPUs, not on `cuda`\n"),
         (("cspdet-nano", "--engines", "torch,x"), "error: there is no engine `x` to measure\n  help: one of: torch, openvino,"),
         (("cspdet-nano", "--engines", "auto"), "error: there is no engine `auto` to measure\n"),
         (("cspdet-nano", "--engines", "torch,torch"), "error: argument --engines: `torch` is named twice\n"),
