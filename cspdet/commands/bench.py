@@ -23,6 +23,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from cspdet.cfg.dialect import ALEXEYAB
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.commands.loading import cfg_of, positive, sort_files
 from cspdet.errors import CfgError, CspdetError, UsageError
@@ -129,7 +130,12 @@ def _check_effect(arguments: Namespace, files: _Files) -> None:
         raise UsageError(f"`{path}` runs on CPUs, not on `{device}`", f"leave out `--device {device}`, or the file")
     if arguments.layers:
         raise UsageError(f"`{path}` has no effect with `--layers`: that times PyTorch's engine", "leave out one")
-    vain = {"--engines": arguments.engines, "--peers": arguments.peers}
+    vain = {
+        "--engines": arguments.engines,
+        "--peers": arguments.peers,
+        "--set": arguments.settings,
+        f"--dialect {arguments.dialect}": dialect_of(arguments) is not ALEXEYAB,
+    }
     for option in (option for option, given in vain.items() if given and files.cfg is None):
         raise UsageError(f"`{option}` has no effect on exported files alone", "name the cfg and the weights, too")
 

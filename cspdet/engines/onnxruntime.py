@@ -49,6 +49,7 @@ def open_session(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, too
     options.intra_op_num_threads = usable_cores()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # There is nothing to fall back to, of which it would print a word.
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=False)

@@ -96,9 +96,13 @@ def _add_suppression(made: Any, model: Model) -> None:
 def open_file(path: Path) -> File:
     """A file's notes, what runs it, and what goes in and comes out."""
     session = _session(path)
-    ends = session.get_inputs(), session.get_outputs()
-    inputs, outputs = ({each.name: sides(each.shape) for each in some} for some in ends)
-    return File(session.get_modelmeta().custom_metadata_map, _runner(path, session), inputs, outputs)
+    try:
+        notes = session.get_modelmeta().custom_metadata_map
+        ends = session.get_inputs(), session.get_outputs()
+        inputs, outputs = ({each.name: sides(each.shape) for each in some} for some in ends)
+    except UnicodeDecodeError:
+        raise ExportError(f"`{path}` has notes or names that are no text in UTF-8", "is it damaged?") from None
+    return File(notes, _runner(path, session), inputs, outputs)
 
 
 def _session(path: Path) -> Any:

@@ -24,6 +24,8 @@ Floats = NDArray[np.float32]
 Run = Callable[..., dict[str, Floats]]
 
 _ROOM = "notes"
+# Of the format, those that OpenVINO 2026.4 reads.
+_VERSIONS = ("10", "11")
 # Lines of its messages that say where in its own sources something was found.
 _PLACES = re.compile(r"Exception from |Check '.*' failed at |While validating node ")
 
@@ -70,12 +72,12 @@ def _check_files(path: Path) -> None:
     Raises:
         ExportError: they are not.
     """
-    roots: list[str] = []
+    root: dict[str, str] = {}
     needed = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal needed
-        roots.append(name)
+        root.update({} if root else attributes | {"": name})  # its own name has none
         place, size = attributes.get("offset", ""), attributes.get("size", "")
         if name == "data" and place.isdecimal() and size.isdecimal():
             needed = max(needed, int(place[:18]) + int(size[:18]))
@@ -86,8 +88,10 @@ def _check_files(path: Path) -> None:
         parser.Parse(path.read_bytes(), True)
     except expat.ExpatError as error:
         raise _unusable(path, f"it is no XML from line {error.lineno} on: {expat.ErrorString(error.code)}") from None
-    if roots[0] != "net":
-        raise _unusable(path, f"its root is `<{brief(roots[0])}>`, not `<net>`")
+    if root[""] != "net":
+        raise _unusable(path, f"its root is `<{brief(root[''])}>`, not `<net>`")
+    if root.get("version") not in _VERSIONS:
+        raise _unusable(path, f"its version is `{brief(root.get('version', ''))}`, not {' or '.join(_VERSIONS)}")
     weights = path.with_suffix(".bin")
     cure = f"put the one there that was written with `{path.name}`, or export the network again"
     if needed and is_folder(weights):

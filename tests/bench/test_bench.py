@@ -208,6 +208,8 @@ def test_layers_of_several_sizes_and_batches(run: Run, cfg: Path) -> None:
         (("x.onnx", "x.weights"), "error: no network was named\n"),
         (("x.onnx", "--peers"), "error: `--peers` has no effect on exported files alone\n  help: name the cfg and the weights"),
         (("x.onnx", "--engines", "torch"), "error: `--engines` has no effect on exported files alone\n"),
+        (("x.onnx", "--set", "a=1"), "error: `--set` has no effect on exported files alone\n"),
+        (("x.onnx", "--dialect", "pjreddie"), "error: `--dialect pjreddie` has no effect on exported files alone\n"),
         (("cspdet-nano", "x.onnx", "--layers"), "error: `x.onnx` has no effect with `--layers`"),
         (("cspdet-nano", "x.onnx", "--device", "cuda"), "error: `x.onnx` runs on CPUs, not on `cuda`\n"),
         (("cspdet-nano", "--engines", "torch,x"), "error: there is no engine `x` to measure\n  help: one of: torch, openvino,"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,25 @@ from zipfile import ZipFile
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+import cspdet
 from cspdet.export import FORMATS
 from tests.conftest import ROOT
 from tests.export.conftest import PICTURE, RECURRENT, SMALL, with_weights
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whole files of one network."""
+    folder = tmp_path_factory.mktemp("made")
+    detector = cspdet.load(*with_weights(folder / "x.cfg", SMALL))
+    for ending in (".onnx", ".xml"):
+        detector.export(folder / f"x{ending}", check=False)
+    return folder / "x.cfg"
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -117,6 +131,7 @@ def test_what_onnx_runtime_says_is_readable(run: Run, small: tuple[Path, Path], 
         ('shape="', 'shape="7,', "Data batch and filters rank do not match (data batch shape"),
         ("</layers>", "", "it is no XML from line "),
         ("<edge ", "<age ", "Convolution layer "),
+        ('version="11"', 'version="99"', "its version is `99`, not 10 or 11\n"),
         ("<net ", "<grid ", "it is no XML from line "),
         ("", "<!", "it is no XML from line 1 on: not well-formed (invalid token)\n"),
     ],
@@ -321,6 +336,37 @@ def test_notes_of_other_formats_that_were_changed(run: Run, small: tuple[Path, P
             assert f"`{path}` lacks the note `cspdet.width`" in said(none)
     else:
         assert f"`{path}` has an empty note `cspdet.width`" in said('""')
+
+
+def test_notes_that_are_no_text(small: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.onnx"
+    cspdet.load(*small).export(path, check=False)
+    path.write_bytes(path.read_bytes().replace(b"cat\ndog", b"c\xfft\ndog"))
+    with pytest.raises(cspdet.ExportError, match="has notes or names that are no text in UTF-8"):
+        cspdet.load(path)
+    path.write_bytes(path.read_bytes().replace(b"output_1", b"output_\xff"))
+    with pytest.raises(cspdet.ExportError):
+        cspdet.load(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ending=st.sampled_from([".onnx", ".xml"]),
+    place=st.floats(0, 1, exclude_max=True),
+    new=st.binary(max_size=4),
+    cut=st.booleans(),
+)
+def test_any_damage(made: Path, capfd: pytest.CaptureFixture[str], ending: str, place: float, new: bytes, cut: bool) -> None:
+    """A file with other bytes somewhere either works or gets our own error, and nothing else is printed."""
+    data = made.with_suffix(ending).read_bytes()
+    start = int(place * len(data))
+    path = made.with_name(f"y{ending}")
+    path.write_bytes(data[:start] + new + (b"" if cut else data[start + len(new) :]))
+    path.with_suffix(".bin").write_bytes(made.with_suffix(".bin").read_bytes())
+    with suppress(cspdet.CspdetError):
+        cspdet.load(path)(PICTURE)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("notes", ["", '<notes value="x" />', "<notes />"])
