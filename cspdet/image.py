@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cspdet.errors import ImageError, UsageError
 from cspdet.files import temporary
+from cspdet.pipes import is_pipe, open_pipe
 
 Pixels = NDArray[np.uint8]
 # Whether JPEGs are decoded to the bit, or by what, which does as `cspdet.jpeg.decode`.
@@ -86,7 +87,7 @@ def image_bytes(path: str | Path) -> bytes:
             raise UsageError(f"`{path}` is a directory, not an image")
         size, data = path.stat().st_size, b""
         if size <= _LARGEST_FILE:
-            with path.open("rb") as file:
+            with open_pipe(path) if is_pipe(path) else path.open("rb") as file:
                 data = file.read(_LARGEST_FILE + 1)  # a device has no size
         if max(size, len(data)) > _LARGEST_FILE:
             raise ImageError(f"`{path}` has more than {_LARGEST_FILE:,} bytes; that is no image")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from threading import Condition, Thread
@@ -12,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from cspdet.errors import ImageError, UsageError
+from cspdet.files import real_path
 from cspdet.image import SUFFIXES, Exact, Pixels, decode_image, quiet, read_image
 from cspdet.paths import exists, is_file, is_folder
+from cspdet.pipes import is_pipe, open_pipe
 
 VIDEOS = frozenset(".mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .ts .mts .m2ts .3gp .mjpeg .mjpg .ogv".split())  # noqa: SIM905
 
@@ -58,7 +61,7 @@ def expand(words: Iterable[str]) -> Iterator[Source]:
 
     An existing image or video file; a folder, whose images are taken in order; a pattern such as `photos/*.jpg` or
     `**/*.png`; a `.txt` list of paths, looked for in the working directory, else beside the list; `-` for a list on
-    standard input; a number for a camera; an address of rtsp, rtmp or http(s).
+    standard input; a number for a camera, or its device, such as `/dev/video0`; an address of rtsp, rtmp or http(s).
 
     Raises:
         UsageError: nothing is there.
@@ -73,6 +76,9 @@ def _expand(word: str) -> Iterator[Source]:
         return
     if "://" in word:
         yield _address(word)
+        return
+    if camera := re.fullmatch("/dev/video([0-9]{1,9})", real_path(word)):
+        yield Source(camera[1], "stream")
         return
     path = Path(word)
     if is_folder(path):
@@ -179,34 +185,38 @@ def open_video(source: Source) -> Iterator[Video]:
     """
     import cv2
 
-    if source.kind == "video" and not is_file(source.name):
+    if source.kind == "video" and (not exists(source.name) or is_folder(source.name)):
         raise UsageError(f"no such file: `{source.name}`", "check the path")
     target: str | int = int(source.name) if source.name.isdecimal() and source.kind == "stream" else source.name
-    with quiet():
-        try:
-            capture = cv2.VideoCapture(target)
-        except (cv2.error, OverflowError):
-            capture = cv2.VideoCapture()
-    try:
+    cure = "is it cut, or something else?"
+    with ExitStack() as stack:
+        if source.kind == "video" and is_pipe(source.name):
+            # To open it again would wait for another writer, where the first is done.
+            target = f"pipe:{stack.enter_context(open_pipe(source.name)).fileno()}"
+            cure = "a pipe carries only what can be read from front to back, such as `.ts` and `.mkv`"
+        with quiet():
+            try:
+                capture = cv2.VideoCapture(target)
+            except (cv2.error, OverflowError):
+                capture = cv2.VideoCapture()
+        stack.callback(capture.release)
         if not capture.isOpened():
             if isinstance(target, int):
                 raise UsageError(f"there is no camera {target}", "cameras are counted from 0; is another program using it?")
             if source.kind == "stream":
                 raise UsageError(f"cannot open `{source.name}`", "check the address, and that the stream is running")
-            raise ImageError(f"`{source.name}` is not a video that OpenCV can decode", "is it cut, or something else?")
+            raise ImageError(f"`{source.name}` is not a video that OpenCV can decode", cure)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         rate = capture.get(cv2.CAP_PROP_FPS)
         known = 0 < rate < 1000
         first = _next_frame(capture)
         if first is None:
-            raise ImageError(f"`{source.name}` has no frame that can be decoded", "is it cut, or something else?")
+            raise ImageError(f"`{source.name}` has no frame that can be decoded", cure)
         yield Video(
             _frames(capture, first),
             int(count) if 0 < count < 2**40 and source.kind == "video" else 0,
             rate if known else 25.0,
         )
-    finally:
-        capture.release()
 
 
 def _frames(capture: Any, frame: Pixels | None) -> Iterator[Pixels]:

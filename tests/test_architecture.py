@@ -22,6 +22,7 @@ ORDER = [
     "cores",
     "text",
     "errors",
+    "pipes",
     "boxes",
     "detections",
     "pipeline",
