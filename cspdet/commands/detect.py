@@ -100,6 +100,8 @@ def run(arguments: Namespace) -> int:
     if arguments.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
         # OpenCV would end the process.
         raise UsageError("there is no display to show anything on", "leave out `--show`")
+    if arguments.no_save and arguments.save is not None:
+        raise UsageError(f"both `--no-save` and `--save {arguments.save}`", "leave one of the two out")
     files = _sorted_out(arguments)
     sources = [*expand(files.sources)]
     if not sources:

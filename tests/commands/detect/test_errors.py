@@ -54,6 +54,7 @@ ERRORS: list[tuple[str, int, str]] = [
     ("colours.cfg colours.weights two.png --names void", 2, "`void` is a directory, not a list of class names"),
     ("colours.cfg colours.weights two.png --names zip.weights", 2, "`zip.weights` is not text"),
     ("colours.cfg colours.weights two.png --device gpu", 2, "the device `gpu` cannot be used"),
+    ("colours.cfg colours.weights two.png --no-save --save x.png", 2, "both `--no-save` and `--save x.png`"),
     ("colours.cfg colours.weights two.png --batch 0", 2, "argument --batch: `0` is no number from 1 on"),
 ]
 
