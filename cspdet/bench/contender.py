@@ -10,13 +10,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from cspdet.cfg.source import Source
-from cspdet.engines import ENGINES
+from cspdet.engines import ENGINES, check_engine, check_name, installed
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.plain import plain_problems, plain_text
@@ -95,24 +94,21 @@ def engines(wanted: Sequence[str], device: str) -> tuple[list[str], list[str]]:
     Raises:
         UsageError: there is none of a name, it is not installed, or it does not run on the device.
     """
-    from cspdet.engines import check_engine
-
     if not wanted:
-        there = [name for name, kind in ENGINES.items() if find_spec(kind.package)]
+        there = installed()
         fit = [name for name in there if device == "cpu" or ENGINES[name].devices]
         return fit, [name for name in there if name not in fit]
     for name in wanted:
-        if name not in ENGINES:
-            raise UsageError(f"there is no engine `{name}` to measure", "one of: " + ", ".join(ENGINES))
+        check_name(name, ENGINES, " to measure")
         check_engine(name, device)
     return [*wanted], []
 
 
 def describe() -> Iterator[str]:
     """A line on every engine."""
-    width = max(map(len, ENGINES))
+    width, there = max(map(len, ENGINES)), installed()
     for name, kind in ENGINES.items():
-        yield f"  {name:{width}}  {kind.about}{'' if find_spec(kind.package) else ' (not installed)'}"
+        yield f"  {name:{width}}  {kind.about}{'' if name in there else ' (not installed)'}"
 
 
 def engine(name: str, what: Subject) -> Contender:

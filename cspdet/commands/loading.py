@@ -49,22 +49,29 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def _engine(text: str) -> str:
+    from cspdet.engines import check_name
+
+    check_name(text)
+    return text
+
+
 def add_running(parser: ArgumentParser) -> None:
     """The options that say how a detector is loaded and run."""
-    from cspdet.engines import ENGINES
+    from cspdet.engines import COMPILED, NAMES
 
     add = parser.add_argument
     add("--batch", type=positive, default=1, metavar="N", help="images at a time (default: 1)")
     add("--device", default="cpu", help="where the network runs: cpu, cuda, cuda:1, … (default: cpu)")
     add(
         "--engine",
+        type=_engine,
         default="auto",
         metavar="NAME",
-        help=f"what runs it: {', '.join(ENGINES)}, or the fastest that is installed (default: auto)",
+        help=f"what runs it: {', '.join(NAMES)}; auto is the fastest that is installed (default: auto)",
     )
-    add(
-        "--compile", action="store_true", help="run PyTorch's module through torch.compile; the first image takes half a minute"
-    )
+    about = f"the same as `--engine {COMPILED}`: PyTorch's module through torch.compile; the first image takes half a minute"
+    add("--compile", action="store_true", help=about)
     add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
     add_size(parser)
     add_dialect(parser)
@@ -154,7 +161,7 @@ def load_detector(
     from cspdet.engines import COMPILED
     from cspdet.loading import load
 
-    if arguments.compile and arguments.engine not in ("auto", "torch"):
+    if arguments.compile and arguments.engine not in ("auto", "torch", COMPILED):
         raise UsageError(f"`--compile` is for PyTorch, not for `{arguments.engine}`", "leave one of the two out")
     device = arguments.device
     if arguments.gpu is not None and device == "cpu":

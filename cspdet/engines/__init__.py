@@ -6,7 +6,7 @@ program to an engine; the table here says what it needs. None but PyTorch's own 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,11 +19,22 @@ from cspdet.errors import UnsupportedError, UsageError
 from cspdet.graph import Graph
 from cspdet.lowering import lower
 from cspdet.program.operations import Activate, Convolve, Program
+from cspdet.text import nearest
 
 # `CV_CPU_AVX512_SKX` of OpenCV's `core/cvdef.h`, which has no name in Python.
 _AVX512 = 256
 
-__all__ = ["COMPILED", "ENGINES", "Choice", "Engine", "by_speed", "check_engine", "make_engine"]
+__all__ = [
+    "COMPILED",
+    "ENGINES",
+    "NAMES",
+    "Choice",
+    "Engine",
+    "by_speed",
+    "check_engine",
+    "check_name",
+    "make_engine",
+]
 
 
 class Engine(Protocol):
@@ -35,23 +46,26 @@ class Engine(Protocol):
 
 
 class Kind(NamedTuple):
-    """What an engine is, its package (installed under the name it is imported by), and whether it takes devices."""
+    """What an engine is, its package (installed under the name it is imported by), other names, whether it takes devices."""
 
     about: str
     package: str
+    called: tuple[str, ...] = ()
     devices: bool = False
 
 
 ENGINES: dict[str, Kind] = {
-    "torch": Kind("PyTorch, with folded batch normalisation and fused activations; on any device", "torch", devices=True),
-    "openvino": Kind("OpenVINO, on CPUs", "openvino"),
-    "onnxruntime": Kind("ONNX Runtime, on CPUs", "onnxruntime"),
+    "torch": Kind(
+        "PyTorch, with folded batch normalisation and fused activations; on any device", "torch", ("pytorch",), devices=True
+    ),
+    "openvino": Kind("OpenVINO, on CPUs", "openvino", ("ov",)),
+    "onnxruntime": Kind("ONNX Runtime, on CPUs", "onnxruntime", ("onnx", "ort")),
     "ncnn": Kind("ncnn, on CPUs, one image at a time", "ncnn"),
 }
-
-
 # PyTorch's module through its compiler. Nobody picks it: on CPUs it is no faster than `torch`, and half a minute goes by first.
 COMPILED = "compiled"
+# All that may be asked for: the fastest that is installed, or one of the others.
+NAMES = ("auto", *ENGINES, COMPILED)
 
 
 class Choice(NamedTuple):
@@ -61,21 +75,37 @@ class Choice(NamedTuple):
     engine: Engine
 
 
+def check_name(name: str, known: Iterable[str] = NAMES, what: str = "") -> None:
+    """See that an engine's name is one of those that are known; `what` is to be done with it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    known = [*known]
+    if name in known:
+        return
+    meant = {word: each for each in known for word in (each, *(ENGINES[each].called if each in ENGINES else ()))}
+    near = nearest(name, meant)
+    raise UsageError(
+        f"there is no engine `{name}`{what}", f"did you mean `{meant[near]}`?" if near else "one of: " + ", ".join(known)
+    )
+
+
 def check_engine(name: str, device: str = "cpu") -> None:
     """See that there is an engine of that name, that its package is installed, and that it runs on the device.
 
     Raises:
         UsageError: it is not so.
     """
-    if name == "auto":
-        return
+    check_name(name)
     if name not in ENGINES:
-        raise UsageError(f"there is no engine `{name}`", "one of: " + ", ".join(["auto", *ENGINES, COMPILED]))
+        return
     if not _installed(name):
         message = f"the engine `{name}` needs the package `{ENGINES[name].package}`, which is not installed"
-        raise UsageError(message, f"pip install {ENGINES[name].package}, or `--engine auto` for what is there")
+        raise UsageError(message, f"pip install {ENGINES[name].package}, or use one that is: {', '.join(installed())}")
     if device != "cpu" and not ENGINES[name].devices:
-        raise UsageError(f"the engine `{name}` runs on CPUs, not on `{device}`", "use `--engine torch`")
+        fit = [each for each, kind in ENGINES.items() if kind.devices]
+        raise UsageError(f"the engine `{name}` runs on CPUs, not on `{device}`", f"what does: {', '.join(fit)}")
 
 
 def make_engine(name: str, graph: Graph, arrays: Mapping[str, NDArray[np.float32]], device: str = "cpu") -> Choice:
@@ -125,6 +155,11 @@ def _has_wide_registers() -> bool:
     import cv2
 
     return cv2.checkHardwareSupport(_AVX512)
+
+
+def installed() -> list[str]:
+    """The engines whose packages are installed."""
+    return [*filter(_installed, ENGINES)]
 
 
 def _installed(name: str) -> bool:

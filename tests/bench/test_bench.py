@@ -13,7 +13,7 @@ from cspdet.bench.layers import layer_table, layer_times
 from cspdet.bench.measure import Figures
 from cspdet.bench.report import Case, Measured, plot, table
 from cspdet.cfg.source import Source
-from cspdet.engines import ENGINES
+from cspdet.engines import COMPILED, ENGINES, NAMES
 from cspdet.loading import load
 from cspdet.rules import load as load_graph
 from tests.bench.conftest import TEXT
@@ -213,6 +213,14 @@ def test_layers_of_several_sizes_and_batches(run: Run, cfg: Path) -> None:
         (("cspdet-nano", "x.onnx", "--layers"), "error: `x.onnx` has no effect with `--layers`"),
         (("cspdet-nano", "x.onnx", "--device", "cuda"), "error: `x.onnx` runs on CPUs, not on `cuda`\n"),
         (("cspdet-nano", "--engines", "torch,x"), "error: there is no engine `x` to measure\n  help: one of: torch, openvino,"),
+        (
+            ("cspdet-nano", "--engines", "OpenVINO"),
+            "error: there is no engine `OpenVINO` to measure\n  help: did you mean `openvino`?",
+        ),
+        (
+            ("cspdet-nano", "--engines", "ncnn", "--device", "cuda"),
+            "error: the engine `ncnn` runs on CPUs, not on `cuda`\n  help: what does: torch\n",
+        ),
         (("cspdet-nano", "--engines", "auto"), "error: there is no engine `auto` to measure\n"),
         (("cspdet-nano", "--engines", "torch,torch"), "error: argument --engines: `torch` is named twice\n"),
         (("cspdet-nano", "--size", "416,416x416"), "error: argument --size: `416x416` is named twice\n"),
@@ -283,4 +291,5 @@ def test_help_lists_the_engines_there_are(run: Run) -> None:
     assert [line.split(maxsplit=1)[1] for line in engines] == [kind.about for kind in ENGINES.values()]
     for command in ("detect", "map"):
         _, out, _ = run(command, "--help")
-        assert f"what runs it: {', '.join(ENGINES)}, or" in " ".join(out.split())
+        assert f"what runs it: {', '.join(NAMES)}; auto is" in " ".join(out.split())
+        assert f"--compile the same as `--engine {COMPILED}`" in " ".join(out.split())

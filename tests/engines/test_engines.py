@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import cspdet
 from cspdet.cfg.dialect import ALEXEYAB, PJREDDIE
 from cspdet.cfg.source import Source
-from cspdet.engines import COMPILED, ENGINES, by_speed, check_engine, make_engine
+from cspdet.engines import COMPILED, ENGINES, NAMES, by_speed, check_engine, make_engine
 from cspdet.errors import UnsupportedError
 from cspdet.graph import Graph
 from cspdet.image import read_image
@@ -421,6 +421,41 @@ def test_engines_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.help.startswith("pip install openvino")
 
 
+def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cspdet.engines.find_spec", lambda name: None if name in ("openvino", "ncnn") else name)
+    with pytest.raises(cspdet.UsageError, match="is not installed") as caught:
+        check_engine("openvino")
+    assert caught.value.help == "pip install openvino, or use one that is: torch, onnxruntime"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("OpenVINO", "openvino"),
+        ("open_vino", "openvino"),
+        ("ov", "openvino"),
+        ("ONNX", "onnxruntime"),
+        ("ort", "onnxruntime"),
+        ("onnx-runtime", "onnxruntime"),
+        ("PyTorch", "torch"),
+        ("NCNN", "ncnn"),
+        ("compile", "compiled"),
+        ("", None),
+        ("tensorrt", None),
+    ],
+)
+def test_other_names_of_engines(run: Callable[..., tuple[int, str, str]], name: str, meant: str | None) -> None:
+    for network in ((), ("none.onnx",)):
+        code, out, err = run("detect", *network, ROOT / "docs" / "chelsea.jpg", f"--engine={name}", "--no-save")
+        cure = f"did you mean `{meant}`?" if meant else f"one of: {', '.join(NAMES)}"
+        assert (code, out, err) == (2, "", f"error: there is no engine `{name}`\n  help: {cure}\n")
+
+
+def test_all_engines_are_documented() -> None:
+    for text in ((ROOT / "docs" / "engines.md").read_text(), (ROOT / "README.md").read_text()):
+        assert [name for name in NAMES[1:] if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("name", INSTALLED)
 def test_a_head_that_is_read_again(tmp_path: Path, name: str) -> None:
     """What ncnn does not have, PyTorch computes."""
@@ -559,7 +594,7 @@ def test_the_compiled_module(run: Callable[..., tuple[int, str, str]], tmp_path:
     code, _, errors = run("detect", *words, "--engine", "openvino")
     assert (code, errors.splitlines()[0]) == (2, "error: `--compile` is for PyTorch, not for `openvino`")
     monkeypatch.setattr(torch, "compile", Mock(side_effect=RuntimeError("no C++ compiler\n\nmore of it")))
-    code, _, errors = run("detect", *words)
+    code, _, errors = run("detect", *words, "--engine", COMPILED)
     assert (code, errors.splitlines()[0]) == (2, "error: torch.compile does not work here: no C++ compiler")
 
 
