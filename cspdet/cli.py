@@ -48,6 +48,9 @@ COMMANDS: dict[str, str] = {
 # What fingers know from Darknet and ultralytics.
 _ALIASES = {"predict": "detect", "test": "detect", "demo": "detect", "val": "map", "calc_anchors": "anchors"}
 _WITH_VERBS = ("weights", "data", "edit")
+# Options that others have for files which are told by their endings here.
+_TOLD_BY_ENDING = ("--weights", "--cfg", "--data", "--source")
+_WITHOUT_OPTION = "name the file without an option: it is told by its ending"
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
 
 _USAGE = "usage: cspdet COMMAND …"
@@ -133,7 +136,8 @@ def _run(name: str, words: list[str]) -> int:
         def error(self, message: str) -> NoReturn:
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
             near = None if word == message.split(" ")[0] else nearest(word, self._option_string_actions)
-            raise UsageError(message, f"did you mean `{near}`?" if near else f"see `cspdet {name} --help`")
+            cure = f"did you mean `{near}`?" if near else f"see `cspdet {name} --help`"
+            raise UsageError(message, _WITHOUT_OPTION if word.partition("=")[0] in _TOLD_BY_ENDING else cure)
 
     command = import_module(f"cspdet.commands.{name}")
     parser = Parser(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cspdet.errors import UsageError
+from cspdet.missing import no_such_file
 from cspdet.paths import exists, is_file, is_folder
 from cspdet.shipped import Official, catalogue, folder
 from cspdet.text import nearest
@@ -59,8 +60,9 @@ def find(cfg: str | Path) -> Model:
     if is_folder(path) and str(cfg):
         raise UsageError(f"`{cfg}` is a directory, not a cfg file", f"name a file in it: `{path / 'X.cfg'}`")
     if path.suffix == ".cfg":
-        cure = f"cspdet ships this model: name it `{path.stem}`" if path.stem in shipped else "check the path"
-        raise UsageError(f"no such file: `{cfg}`", cure)
+        if path.stem in shipped:
+            raise UsageError(f"no such file: `{cfg}`", f"cspdet ships this model: name it `{path.stem}`")
+        raise no_such_file(cfg)
     close = nearest(str(cfg), shipped)
     cure = f"did you mean `{close}`?" if close else "name a cfg file, or a model that `cspdet models` lists"
     raise UsageError(f"`{cfg}` is neither a file nor the name of a model", cure)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from cspdet.errors import ImageError, UsageError
 from cspdet.files import real_path
 from cspdet.image import SUFFIXES, Exact, Pixels, decode_image, quiet, read_image
+from cspdet.missing import no_such_file
 from cspdet.paths import exists, is_file, is_folder
 from cspdet.pipes import is_pipe, open_pipe
 
@@ -106,7 +107,7 @@ def _expand(word: str) -> Iterator[Source]:
             raise UsageError(f"no image or video matches `{word}`", "check the pattern")
         yield from map(_file, found_files)
     else:
-        raise UsageError(f"no such file: `{word}`", "check the path")
+        raise no_such_file(word)
 
 
 def _address(word: str) -> Source:

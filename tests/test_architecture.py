@@ -22,6 +22,7 @@ ORDER = [
     "cores",
     "text",
     "errors",
+    "missing",
     "pipes",
     "boxes",
     "detections",

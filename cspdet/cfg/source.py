@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cspdet.errors import UsageError
+from cspdet.missing import no_such_file
 from cspdet.paths import is_folder
 
 # The longest public cfg has 72 kB. A larger file than this is not cfg text, and a line-by-line reading would take minutes.
@@ -122,7 +123,7 @@ def read_bytes(path: str | Path, what: str, too_long: str = "is it another kind 
         with Path(path).open("rb") as file:
             data = file.read(LARGEST + 1)  # a device has no size and no end
     except FileNotFoundError:
-        raise UsageError(f"no such file: `{path}`", "check the path") from None
+        raise no_such_file(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read `{path}`: {reason.lower()}") from None

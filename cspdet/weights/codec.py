@@ -20,6 +20,7 @@ from cspdet.errors import UsageError, WeightsError
 from cspdet.files import replacing
 from cspdet.graph import Graph
 from cspdet.layers.base import Array
+from cspdet.missing import no_such_file
 from cspdet.paths import exists, is_file, is_folder
 from cspdet.text import counted
 from cspdet.weights.foreign import recognise
@@ -150,7 +151,7 @@ def look_at(path: Path) -> tuple[bytes, int]:
         with path.open("rb") as file:
             start, size = file.read(512), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
-        raise UsageError(f"no such file: `{path}`", "check the path") from None
+        raise no_such_file(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read `{path}`: {reason.lower()}") from None

@@ -212,7 +212,13 @@ def test_nothing_is_shown_without_a_display(run: Run, folder: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     ("words", "cure"),
-    [("--tresh .3", "did you mean `--thresh`?"), ("--dont_show", "did you mean `-dont_show`?"), ("-conf .3", "")],
+    [
+        ("--tresh .3", "did you mean `--thresh`?"),
+        ("--dont_show", "did you mean `-dont_show`?"),
+        ("-conf .3", ""),
+        ("--weights x.weights", "without an option"),
+        ("--source=x.jpg", "without an option"),
+    ],
 )
 def test_misspelt_options(run: Run, words: str, cure: str) -> None:
     code, _, err = run("detect", *NET, "two.png", *words.split())
