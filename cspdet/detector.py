@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from cspdet.boxes import Floats
 from cspdet.cfg.diagnostic import Diagnostic
 from cspdet.detections import Detections
-from cspdet.engines import COMPILED, Engine, make_engine
+from cspdet.engines import COMPILED, Engine, Preparing, make_engine
 from cspdet.errors import EngineWarning, UnsupportedError, UsageError, WeightsWarning
 from cspdet.graph import Graph
 from cspdet.image import Pixels, as_pixels
@@ -243,11 +243,17 @@ class Detector:
             self.trained = True  # said once
         if letterbox is None:
             letterbox = self.graph.net.letter_box or None
-        return Stages(self._run, self.graph, self.names, self.gives_boxes, threshold, nms, profile, letterbox)
+        return Stages(self._run, self._prepare, self.graph, self.names, self.gives_boxes, threshold, nms, profile, letterbox)
 
     def _run(self, images: Floats) -> list[Floats]:
         """What the engine puts out, whichever it is by then."""
         return self.engine(images)
+
+    def _prepare(self, batch: int) -> None:
+        """Do what the engine does before it first computes with so many images, which else the first ones wait for."""
+        engine = self.engine
+        if isinstance(engine, Preparing):
+            engine.prepare(batch)
 
     def profile(self, like: str | Profile = "") -> Profile:
         """The preprocessing of that name; by default that of the cfg's dialect, or that an exported file was written with.

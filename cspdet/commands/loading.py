@@ -70,7 +70,7 @@ def add_running(parser: ArgumentParser) -> None:
         metavar="NAME",
         help=f"what runs it: {', '.join(NAMES)}; auto is the fastest that is installed (default: auto)",
     )
-    about = f"the same as `--engine {COMPILED}`: PyTorch's module through torch.compile; the first image takes half a minute"
+    about = f"the same as `--engine {COMPILED}`: PyTorch's module through torch.compile, which takes half a minute first"
     add("--compile", action="store_true", help=about)
     add("-i", dest="gpu", type=_gpu, metavar="N", help="as Darknet has it: number of the GPU to use, if there is one")
     add_size(parser)

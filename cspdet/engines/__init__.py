@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ __all__ = [
     "NAMES",
     "Choice",
     "Engine",
+    "Preparing",
     "by_speed",
     "check_engine",
     "check_name",
@@ -42,6 +43,15 @@ class Engine(Protocol):
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run the network once."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """An engine that has something to do before it first computes with batches of one size."""
+
+    def prepare(self, batch: int) -> None:
+        """Do that now."""
         ...
 
 

@@ -21,10 +21,19 @@ class ModuleEngine:
         import torch
 
         self.network = network
+        self._compiled = compiled
+        self._prepared: set[int] = set()
         # Frozen weights let the compiler fold batch normalisation and pack convolutions.
         self._run: Callable[[Tensor], list[Tensor]] = (
             torch.compile(network, options={"freezing": True}) if compiled else network
         )
+
+    def prepare(self, batch: int) -> None:
+        """Have the compiler do its work for so many images. It only begins when it gets some; nothing is remembered of them."""
+        if self._compiled and batch not in self._prepared:
+            self(np.zeros((batch, *self.network.graph.input.dimensions), np.float32))
+            self.network.reset()
+            self._prepared.add(batch)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """(N, C, H, W) → one array for each of `graph.outputs`, float32."""

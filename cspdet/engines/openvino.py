@@ -59,11 +59,18 @@ class OpenvinoEngine:
         with self._lock:
             return self._states.run(len(images), lambda states: self._run(images, *states))
 
-    def _run(self, *given: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        batch = len(given[0])
+    def prepare(self, batch: int) -> None:
+        """Compile the model for so many images, if that was not done before."""
+        with self._lock:
+            self._request(batch)
+
+    def _request(self, batch: int) -> Any:
         if batch not in self._compiled:
             self._compiled[batch] = compiled(model_of(self.program, batch)).create_infer_request()
-        request = self._compiled[batch]
+        return self._compiled[batch]
+
+    def _run(self, *given: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        request = self._request(len(given[0]))
         request.infer([np.ascontiguousarray(each) for each in given])
         return [request.get_output_tensor(place).data.copy() for place in range(len(self.program.results))]
 

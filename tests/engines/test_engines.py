@@ -598,6 +598,32 @@ def test_the_compiled_module(run: Callable[..., tuple[int, str, str]], tmp_path:
     assert (code, errors.splitlines()[0]) == (2, "error: torch.compile does not work here: no C++ compiler")
 
 
+def test_preparing_leaves_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not even where the compiler has to see images, and layers remember."""
+    path = tmp_path / "rnn.cfg"
+    path.write_text(
+        "[net]\nwidth=16\nheight=16\nchannels=3\n[crnn]\noutput=8\nhidden=4\nsize=3\npad=1\nactivation=logistic\n"
+        "[convolutional]\nfilters=18\nsize=8\nstride=8\n[yolo]\nmask=0,1,2\nanchors=9,9,12,9,13,20\nnum=3\nclasses=1\n"
+    )
+    seen: list[int] = []
+
+    def compile_module(network: Network, **_: Any) -> Any:
+        network.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile_module)
+    monkeypatch.setattr("cspdet.network.check_compiler", lambda _: None)
+    cspdet.load(path).save_weights(tmp_path / "rnn.weights")
+    images = np.random.default_rng(0).random((4, 3, 16, 16), np.float32)
+    for name in (COMPILED, "openvino"):
+        prepared, other = (cspdet.load(path, tmp_path / "rnn.weights", engine=name) for _ in range(2))
+        for batch in (images[:1], images[1:2], images[2:], images[:2], images[3:]):
+            prepared.stages().prepare_engine(len(batch))
+            for found, expected in zip(prepared.engine(batch), other.engine(batch), strict=True):
+                np.testing.assert_array_equal(found, expected)
+    assert seen == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 1, 1]
+
+
 @pytest.mark.parametrize("name", INSTALLED)
 def test_threads_share_an_engine(name: str) -> None:
     """As a server's do."""

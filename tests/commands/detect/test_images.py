@@ -6,14 +6,19 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
 from cspdet import Detections
+from cspdet.engines import openvino
+from cspdet.engines.openvino import OpenvinoEngine
 from cspdet.outputs import console_lines
 from tests.commands.detect.material import LINES, NET, Run, boxes_of, new_files
 from tests.test_detector import TWO
@@ -34,6 +39,27 @@ def test_an_image(run: Run, folder: Path) -> None:
     assert annotated is not None
     assert annotated.shape == TWO.shape
     assert (annotated.astype(int) - TWO).any()
+
+
+def test_compiling_is_not_predicting(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything computed that nobody asked for, only to be ready."""
+    compile_model, call = openvino.compiled, OpenvinoEngine.__call__
+    batches: list[int] = []
+
+    def compile_slowly(model: Any) -> Any:
+        time.sleep(0.5)
+        return compile_model(model)
+
+    def count(engine: OpenvinoEngine, images: Any) -> Any:
+        batches.append(len(images))
+        return call(engine, images)
+
+    monkeypatch.setattr(openvino, "compiled", compile_slowly)
+    monkeypatch.setattr(OpenvinoEngine, "__call__", count)
+    code, out, _ = run("detect", *NET, "two.png", "blue.png", "black.png", "--batch", 2, "--engine", "openvino")
+    times = [float(each) for each in re.findall(r"Predicted in ([0-9.]+) milli-seconds", out)]
+    assert (code, len(times), batches) == (0, 3, [2, 1])
+    assert max(times) < 240
 
 
 def test_the_order_of_files_does_not_matter(run: Run) -> None:
