@@ -56,6 +56,16 @@ def test_the_table(cfg: Path) -> None:
     assert lines[1] == ["a", "1.00", "1.00", "2.00", "1.00", speeds[0], "100", "%", "0.25"]
     assert lines[2] == ["b", "2.00", "2.00", "4.00", "2.00", speeds[1], "50", "%", "1.50", "1"]
     assert lines[3][:3] == ["peak:", f"{case.operations / 1e6:.0f}", "GFLOP/s"]
+    assert len(lines) == 4
+
+
+def test_more_than_the_peak_is_explained(cfg: Path) -> None:
+    case = Case(load_graph(Source.read(cfg))[0], 1, "cpu")
+    lines = [*table(Measured(case, FIGURES, 800 * case.operations))]
+    assert "125 %" in lines[1]
+    assert lines[-1].startswith("more than 100 % of it: ")
+    assert len([*table(Measured(case, FIGURES, 998 * case.operations))]) == 4
+    assert len([*table(Measured(case, FIGURES, None))]) == 3
 
 
 def test_no_speed_where_darknet_counts_no_operations(tmp_path: Path) -> None:
