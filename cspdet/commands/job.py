@@ -18,7 +18,7 @@ from cspdet.layers.head import Head
 from cspdet.pipeline import pipelined
 from cspdet.sources import Source
 from cspdet.targets import Target, make_folders
-from cspdet.text import brief, nearest, printable
+from cspdet.text import brief, counted, nearest, printable
 
 if TYPE_CHECKING:
     from cspdet.boxes import Floats
@@ -91,8 +91,23 @@ class Job:
         return numbers
 
     def run(self) -> int:
-        """Look at everything, then write the files that need all of it."""
+        """Look at everything, then write the files that need all of it; of an interrupted run, those of what it has seen."""
         make_folders(target for _, target in self.tasks)
+        try:
+            self.look_at_sources()
+        except KeyboardInterrupt:
+            self.write_what_is_there()
+            raise
+        self.write_files()
+        if self.saved and not self.arguments.quiet:
+            place = self.saved[0] if len(self.saved) == 1 else f"{len(self.saved)} files in {self.saved[0].parent}"
+            print(printable(f"saved: {place}"))
+        if self.failures:
+            print(f"{self.failures} of {len(self.tasks)} sources could not be read", file=sys.stderr)
+        return 1 if self.failures else 0
+
+    def look_at_sources(self) -> None:
+        """All images that follow each other together, and each video."""
         for still, group in groupby(self.tasks, lambda task: task[0].still):
             if self.ended:
                 break
@@ -102,10 +117,6 @@ class Job:
                 for source, target in group:
                     if not self.ended:
                         self.watch(source, target)
-        self.write_files()
-        if self.failures:
-            print(f"{self.failures} of {len(self.tasks)} sources could not be read", file=sys.stderr)
-        return 1 if self.failures else 0
 
     def leave_out(self, error: CspdetError) -> None:
         """Report a source that cannot be read, and go on with the others; a single one ends the run."""
@@ -267,17 +278,26 @@ class Job:
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 
-    def write_files(self) -> None:
-        """The files that hold all results, and a word about what was saved."""
+    def write_files(self) -> list[str]:
+        """Write the files that hold all results; which these are."""
         from cspdet.outputs import coco_json, csv_text, darknet_json, write_text
 
         arguments = self.arguments
-        for path, text in ((arguments.out, darknet_json), (arguments.coco, coco_json), (arguments.csv, csv_text)):
-            if path is not None:
-                write_text(path, text(self.results))
-        if self.saved and not arguments.quiet:
-            place = self.saved[0] if len(self.saved) == 1 else f"{len(self.saved)} files in {self.saved[0].parent}"
-            print(printable(f"saved: {place}"))
+        wanted = [(arguments.out, darknet_json), (arguments.coco, coco_json), (arguments.csv, csv_text)]
+        written = [(path, text) for path, text in wanted if path is not None]
+        for path, text in written:
+            write_text(path, text(self.results))
+        return [path for path, _ in written]
+
+    def write_what_is_there(self) -> None:
+        """The same for a part of all, and a word about it; where that is nothing, files stay what they were."""
+        if not self.results:
+            return
+        count = len(self.results)
+        all_still = all(source.still for source, _ in self.tasks)
+        seen = f"{count} of {len(self.tasks)} images" if all_still else counted(count, "frame")
+        files = " and ".join(f"`{path}`" for path in self.write_files())
+        print(printable(f"interrupted after {seen}: what was found in these is in {files}"), file=sys.stderr)
 
 
 def _say(head: str, found: Detections) -> None:
