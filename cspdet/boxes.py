@@ -6,6 +6,7 @@ Boxes are rows of (centre x, centre y, width, height), relative to the image unl
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,16 @@ Suppression = Literal["default", "greedynms", "diounms", "cornersnms"]
 
 # Boxes whose pairs are looked at together.
 _BLOCK = 128
+# So many boxes may be scattered: then, one has on average at most so many others near it, by a sample of every so many. Those
+# are looked up in strips, of which a picture has at most so many; and so many pairs are looked at together that they stay in
+# the cache.
+_MANY = 1024
+_SCATTERED = 24
+_SAMPLE = 16
+_STRIPS = 1024
+_AT_ONCE = 2**14
+# What a round of suppressing leaves open is mostly nothing; of long chains, it is nearly all.
+_ROUNDS = 30
 
 
 class Candidates(NamedTuple):
@@ -147,12 +158,16 @@ class _Pairs:
     def lost(self) -> NDArray[np.bool_]:
         """Whether each of them is suppressed.
 
-        As long as that suppresses many, the strongest box of each class is compared with all others. Then, blocks of the
-        strongest boxes that are left are compared with each other; those of them that stay, with all others. A block may have
-        several small classes.
+        As long as that suppresses many, the strongest box of each class is compared with all others. Then, where boxes are
+        scattered, those near each other are looked up. Elsewhere, blocks of the strongest boxes that are left are compared with
+        each other; those of them that stay, with all others. A block may have several small classes.
         """
         lost = np.zeros(len(self.numbers), bool)
-        for group in self._groups(self._after_heads(lost)):
+        left = self._after_heads(lost)
+        if (hits := self._scattered_hits(left)) is not None:
+            lost[left[_resolved(*hits, len(left))]] = True
+            return lost
+        for group in self._groups(left):
             rest = group
             while len(rest) > 1:
                 block, rest = rest[:_BLOCK], rest[_BLOCK:]
@@ -219,6 +234,55 @@ class _Pairs:
         hit = self._likeness(one.take(first, 1), two.take(second, 1)) > self.threshold
         return first[hit], second[hit]
 
+    def _scattered_hits(self, some: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """The same of all of them with each other, where few pairs are near; None where that is not so, or they are few."""
+        if self.threshold < 0 or len(some) < _MANY:
+            return None
+        if _SAMPLE * self._in_strips(some[::_SAMPLE])[1].sum() > _SCATTERED * len(some) / _SAMPLE:
+            return None
+        order, behind = self._in_strips(some)
+        if behind.sum() > 2 * _SCATTERED * len(some):
+            return None
+        table = self.table.take(some[order], 1)
+        top, bottom = self.inner[1].take(some[order]), table[3]
+        firsts, seconds = [], []
+        cuts = np.searchsorted(np.cumsum(behind), np.arange(_AT_ONCE, behind.sum(), _AT_ONCE)).tolist()
+        for start, stop in pairwise([0, *cuts, len(order)]):
+            one, step = _runs(behind[start:stop])
+            one += start
+            two = one + 1 + step
+            near = np.flatnonzero((top[one] < bottom[two]) & (top[two] < bottom[one]))
+            one, two = one[near], two[near]
+            hit = np.flatnonzero(self._likeness(table.take(one, 1), table.take(two, 1)) > self.threshold)
+            one, two = order[one[hit]], order[two[hit]]
+            firsts.append(np.minimum(one, two))
+            seconds.append(np.maximum(one, two))
+        return np.concatenate(firsts), np.concatenate(seconds)
+
+    def _in_strips(self, some: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Places in `some` in an order, and how many behind each have a box that may be near; one may stand there repeatedly.
+
+        The picture is cut into strips about as high as boxes are, and a box is in all those that it reaches into. In each, the
+        boxes of a class are sorted by where they begin: those that begin before another one ends stand behind it.
+        """
+        order = np.argsort(self.inner[0].take(some))
+        some, count = some[order], len(some)
+        left, top = self.inner.take(some, 1)
+        right, bottom = self.table[2:4].take(some, 1)
+        strips = int(np.fmin(np.fmax(1 / np.median(bottom - top), 1), _STRIPS))
+        # What is not a number is near nothing, wherever it lies.
+        first, last = (np.fmin(np.fmax(edge * strips, 0), strips - 1).astype(np.intp) for edge in (top, bottom))
+        reached = np.maximum(last - first + 1, 0)
+        if reached.sum() > 4 * count:
+            strips, first, reached = 1, np.zeros_like(first), np.ones_like(first)
+        begun = np.where(np.isnan(right), 0, np.searchsorted(left, right))
+        box, step = _runs(reached)
+        strip = ((self.numbers[some] * strips + first)[box] + step) * count
+        place = np.argsort(strip + box)
+        box, strip = box[place], strip[place]
+        behind = np.searchsorted(strip + box, strip + begun[box]) - np.arange(1, len(box) + 1)
+        return order[box], np.maximum(behind, 0)
+
     def _likeness(self, one: Floats, two: Floats) -> Floats:
         """How much boxes are alike, pair by pair; both are columns of the table.
 
@@ -237,16 +301,28 @@ class _Pairs:
         return likeness
 
 
+def _runs(lengths: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Runs of these lengths, one behind the other: for each of their members, the run it is in, and its place therein."""
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    return run, np.arange(len(run)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
 def _resolved(first: NDArray[np.intp], second: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
     """Which of `count` boxes are suppressed, where each first would suppress its second, unless it is suppressed itself."""
     lost = np.zeros(count, bool)
-    while len(first):
+    for _ in range(_ROUNDS):
+        if not len(first):
+            return lost
         threatened = np.zeros(count, bool)
         threatened[second] = True
         sure = ~threatened[first]
         lost[second[sure]] = True
         open_ = ~(lost[first] | lost[second])
         first, second = first[open_], second[open_]
+    order = np.argsort(first)
+    for one, two in zip(first[order].tolist(), second[order].tolist(), strict=True):
+        if not lost[one]:
+            lost[two] = True
     return lost
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cspdet import boxes
 from cspdet.boxes import Candidates, Suppression, gather, objects, sigmoid, suppress
 from tests import slow
 from tests.slow import distance, overlap
@@ -167,6 +169,49 @@ def test_suppression_is_exact(found: Candidates, kind: Suppression, threshold: f
     exactly(found, threshold, kind, beta)
 
 
+@settings(deadline=None, max_examples=80)
+@given(
+    crowds(),
+    st.sampled_from(KINDS),
+    st.sampled_from([0.0, 1e-6, 0.3, 0.45, 0.9, 1.0, -0.5]),
+    st.sampled_from([(1, 10**9, 1), (1, 10**9, 7), (3, 24, 2), (40, 3, 16)]),
+    st.sampled_from([1, 1024]),
+    st.sampled_from([7, 2**14]),
+    st.sampled_from([0, 1, 30]),
+)
+def test_suppression_in_strips_is_exact(
+    found: Candidates, kind: Suppression, threshold: float, limits: tuple[int, int, int], strips: int, pairs: int, rounds: int
+) -> None:
+    """Also of boxes that are too few, or too crowded, to look up what is near them."""
+    many, scattered, sample = limits
+    with patch.multiple(
+        boxes, _MANY=many, _SCATTERED=scattered, _SAMPLE=sample, _STRIPS=strips, _AT_ONCE=pairs, _ROUNDS=rounds
+    ):
+        exactly(found, threshold, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("classes", "size"), [(1, 0.01), (1, 0.03), (80, 0.1)])
+def test_scattered_boxes(kind: Suppression, classes: int, size: float) -> None:
+    """Of which nearly all stay; some are as wide or as high as the picture."""
+    generator = np.random.default_rng(5)
+    there = np.concatenate([generator.uniform(-0.1, 1.1, (3000, 2)), size * generator.uniform(0.3, 1.5, (3000, 2))], 1)
+    there[::100, 2] = 1
+    there[50::100, 3] = 1
+    scores = np.zeros((3000, classes))
+    scores[np.arange(3000), generator.integers(0, classes, 3000)] = generator.uniform(0.1, 1, 3000)
+    assert len(exactly(candidates(there, scores), 0.45, kind).xywh) > 2000
+
+
+def test_boxes_more_crowded_than_a_sample_of_them() -> None:
+    """Every sixteenth, by score, lies alone; all others are in one place."""
+    generator = np.random.default_rng(5)
+    there = np.full((3200, 4), 0.1) + 0.05 * generator.uniform(size=(3200, 4))
+    there[::16] = [0, 0, 0.001, 0.001]
+    there[::16, 0] = np.linspace(0.3, 1, 200)
+    exactly(candidates(there, np.linspace(1, 0.5, 3200)[:, None]), 0.999, "default")
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(box, st.sampled_from([0, 0.25, 0.5, 1])), max_size=40), st.integers(1, 16), st.sampled_from(KINDS))
 def test_suppression_at_the_threshold_is_exact(boxes: list[tuple[Box, float]], sixteenth: int, kind: Suppression) -> None:
@@ -193,9 +238,10 @@ def test_blocks_of_all_sizes(count: int, classes: int) -> None:
 
 def test_a_chain() -> None:
     """Each box overlaps the next too much, not the one behind that: every second is left."""
-    boxes = [(number, 0.5, 3, 1) for number in range(1000)]
-    found = candidates(boxes, np.linspace(1, 0.5, 1000)[:, None])
-    assert exactly(found, 0.4, "default").objectness.tolist() == [*range(0, 1000, 2)]
+    for count in (1000, 2000):
+        there = [(number, 0.5, 3, 1) for number in range(count)]
+        found = candidates(there, np.linspace(1, 0.5, count)[:, None])
+        assert exactly(found, 0.4, "default").objectness.tolist() == [*range(0, count, 2)]
 
 
 def test_kinds_differ() -> None:
