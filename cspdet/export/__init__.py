@@ -24,6 +24,7 @@ from cspdet.export.model import Model, Options
 from cspdet.export.notes import Noted, read_notes
 from cspdet.export.states import read_states, remembering
 from cspdet.files import check_ending, temporary
+from cspdet.missing import no_such_file
 from cspdet.paths import is_file, is_folder
 
 
@@ -122,7 +123,7 @@ def open_file(path: str | Path) -> Opened:
     if is_folder(path):
         raise UsageError(f"`{path}` is a directory, not an exported network", f"name a file in it: `{Path(path) / 'X.onnx'}`")
     if not is_file(path):
-        raise UsageError(f"no such file: `{path}`", "check the path")
+        raise no_such_file(path)
     try:
         Path(path).open("rb").close()
     except OSError as error:
