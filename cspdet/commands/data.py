@@ -20,12 +20,12 @@ import json
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from cspdet.cfg.diagnostic import count
 from cspdet.commands.loading import positive
 from cspdet.commands.progress import progress
-from cspdet.data.description import PARTS, read_description
+from cspdet.data.description import PARTS, Description, read_description
 from cspdet.errors import UsageError
 from cspdet.text import counted, printable
 
@@ -120,6 +120,8 @@ def _stats(arguments: Namespace) -> int:
 
         check_chart(arguments.out)
     description = read_description(arguments.data)
+    if arguments.out:
+        _refuse_to_overwrite(arguments.out, description)
     parts = collect(description, (arguments.part,) if arguments.part else ())
     if arguments.json:
         print(json.dumps(facts(description, parts), indent=2, ensure_ascii=False))
@@ -134,6 +136,26 @@ def _stats(arguments: Namespace) -> int:
         write_chart(arguments.out, description, parts)
         print(f"saved: {printable(arguments.out)}", file=sys.stderr)
     return 0
+
+
+def _refuse_to_overwrite(out: str, description: Description) -> None:
+    """See that a file to be written is none of the data set's own, whichever list names it."""
+    from cspdet.data.pictures import read_list
+    from cspdet.files import overwrites, real_path
+    from cspdet.paths import exists
+
+    if not exists(out):
+        return
+    files = [description.path, description.names_file]
+    with suppress(UsageError):
+        files.append(description.labels_file)
+    for listed in (description.train, description.valid, description.difficult):
+        if listed:
+            files.append(listed)
+            with suppress(UsageError):  # reading it will say, if it is needed
+                files += (file for each in read_list(listed, images=False) for file in (each.path, each.labels))
+    if real_path(out) in {real_path(each) for each in files if each}:
+        raise overwrites(out)
 
 
 def _crop(arguments: Namespace) -> int:
@@ -182,7 +204,7 @@ def _to_darknet(arguments: Namespace) -> int:
 
 def _to_coco(arguments: Namespace) -> int:
     from cspdet.data.coco import coco_instances
-    from cspdet.files import check_writable, overwrites, real_path
+    from cspdet.files import check_writable
     from cspdet.outputs import write_text
     from cspdet.paths import exists
 
@@ -191,12 +213,12 @@ def _to_coco(arguments: Namespace) -> int:
             raise UsageError(f"`{name}` has no meaning with `--to coco`", "leave it out")
     if len(arguments.sources) > 1:
         raise UsageError(f"{len(arguments.sources)} sources, but `--to coco` takes one", "name one .data file")
-    if real_path(arguments.out) == real_path(arguments.sources[0]):
-        raise overwrites(arguments.out)
+    description = read_description(arguments.sources[0])
+    _refuse_to_overwrite(arguments.out, description)
     if exists(arguments.out) and not arguments.force:
         raise UsageError(f"`{arguments.out}` is there already", "`--force` overwrites it")
     check_writable(arguments.out)
-    found, remarks = coco_instances(read_description(arguments.sources[0]), arguments.part)
+    found, remarks = coco_instances(description, arguments.part)
     write_text(arguments.out, json.dumps(found) + "\n")
     print(f"{counted(len(found['images']), 'image')}, {counted(len(found['annotations']), 'object')}")
     for line in remarks.lines():

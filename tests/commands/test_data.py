@@ -211,6 +211,24 @@ def test_stats_see_first_whether_the_chart_can_be_written(run: Run) -> None:
     assert "cannot write `none/chart.png`" in err
 
 
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_what_is_written_takes_the_place_of_nothing_that_is_read(run: Run, here: Path, part: str) -> None:
+    make_set(here, BOTH, {"v": GOOD})
+    Path("link.png").symlink_to(here / "JPEGImages" / "v.png")
+    before = {name: Path(name).read_bytes() for name in files()}
+    charts = ("JPEGImages/a.png", "JPEGImages/v.png", "link.png")
+    calls = [("stats", "made.data", "--part", part, "-o", name) for name in charts]
+    calls += [
+        ("convert", "--to", "coco", "--force", "made.data", "--part", part, "-o", name)
+        for name in (*charts, "made.names", "train.txt", "./labels/v.txt")
+    ]
+    for words in calls:
+        code, out, err = run("data", *words)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: cannot write `{words[-1]}`: it is one of the files that are read")
+    assert {name: Path(name).read_bytes() for name in files()} == before
+
+
 # -- convert ----------------------------------------------------------------------------------------------------------
 
 
