@@ -25,6 +25,7 @@ from contextlib import ExitStack, suppress
 from cspdet.cfg.diagnostic import count
 from cspdet.commands.loading import positive
 from cspdet.commands.progress import progress
+from cspdet.data.cropping import LEAST
 from cspdet.data.description import PARTS, Description, read_description
 from cspdet.errors import UsageError
 from cspdet.text import counted, printable
@@ -47,7 +48,9 @@ def configure(parser: ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="print JSON, every finding on its own, notes included")
     stats.add_argument("-o", "--out", metavar="FILE", help="draw a chart: .png, .jpg, .svg or .pdf")
     stats.add_argument("--json", action="store_true", help="print JSON")
-    cut = verbs.add_parser("crop", help="cut the objects out, to train a classifier, such as a backbone")
+    about = "cut the objects out, to train a classifier, such as a backbone"
+    limit = f"Objects of which less than {LEAST} pixels lie within the image, along either side, are left out."
+    cut = verbs.add_parser("crop", help=about, description=f"{about}. {limit}")
     cut.add_argument("data", metavar="X.data", help="file that names the lists of images")
     cut.add_argument("-o", "--out", required=True, metavar="FOLDER", help="folder to make, with FOLDER/FOLDER.data in it")
     cut.add_argument("--side", type=positive, default=128, metavar="PIXELS", help="shorter side, at most (default: 128)")
@@ -162,15 +165,19 @@ def _crop(arguments: Namespace) -> int:
     from cspdet.data.cropping import crop
     from cspdet.data.pictures import read_list
 
+    if arguments.seed < 0:
+        raise UsageError(f"`--seed {arguments.seed}` is not possible", "use 0 or more")
     description = read_description(arguments.data)
     parts = [part for part in PARTS if description.written.get(part)]
     total = sum(len(read_list(description.list_of(part))) for part in parts)
     options = {"side": arguments.side, "background": arguments.background, "seed": arguments.seed}
     with progress(total, "cutting") as advance:
-        counts = crop(description, parts, arguments.out, **options, advance=advance, warn=_say)
+        counts, remarks = crop(description, parts, arguments.out, **options, advance=advance, warn=_say)
     for part, found in counts.items():
         each = ", ".join(f"{name} {number:,}" for name, number in found.items())
         print(printable(f"{part}: {counted(sum(found.values()), 'picture')} ({each})"))
+    for line in remarks.lines():
+        print(line)
     print(f"saved: {printable(arguments.out)}")
     return 0
 

@@ -13,6 +13,7 @@ import numpy as np
 from cspdet.data.description import Description
 from cspdet.data.labels import read_labels
 from cspdet.data.pictures import Picture, read_list
+from cspdet.data.remarks import Remarks
 from cspdet.errors import ImageError, UsageError
 from cspdet.files import make_folder, unwritable
 from cspdet.image import Pixels, read_image, write_image
@@ -21,8 +22,8 @@ from cspdet.paths import exists, is_folder
 BACKGROUND = "background"
 # Around an object, so much of its longer side is kept, all in all.
 _MARGIN = 0.25
-# Objects that are shorter than this, in pixels, show too little.
-_LEAST = 20
+# Objects of which less than this is to be seen, in pixels along a side, show too little.
+LEAST = 20
 # Sides of background, as shares of the picture's shorter one; how often a place without objects is looked for.
 _SHARES, _TRIES = (0.2, 0.7), 20
 # The share of a piece of background that objects may cover.
@@ -41,12 +42,13 @@ def crop(
     seed: int = 0,
     advance: Callable[[int], object] = lambda _: None,
     warn: Callable[[str], object] = lambda _: None,
-) -> dict[str, Counter[str]]:
+) -> tuple[dict[str, Counter[str]], Remarks]:
     """Write each object as a picture of its own, into `target/part/class/`, with lists, names and `.data` file in `target`.
 
     A picture is the square around the object with an eighth of its side on every edge, as far as the photograph goes, scaled
-    down to `side` pixels where it is larger. Objects of less than 20 pixels are left out. With `background`, every photograph
-    also gives one piece without objects, as a class of its own, if there is a place for it.
+    down to `side` pixels where it is larger. Objects of which less than 20 pixels lie within the photograph, along either side,
+    are left out. With `background`, every photograph also gives one piece without objects, as a class of its own, if there is
+    a place for it.
 
     Args:
         description: the detector's data set.
@@ -59,7 +61,7 @@ def crop(
         warn: called with a word about each photograph that is left out.
 
     Returns:
-        For each part, how many pictures of each class there are.
+        For each part, how many pictures of each class there are; and which objects were left out.
 
     Raises:
         UsageError: the folder has content or cannot be written, or a class cannot be the name of a folder.
@@ -80,7 +82,7 @@ def crop(
         made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise unwritable(target, error) from None
-    counts, done = {}, 0
+    counts, remarks, done = {}, Remarks(), 0
     try:
         for part in parts:
             pictures = read_list(description.list_of(part))
@@ -88,7 +90,8 @@ def crop(
             counts[part] = Counter[str]()
             for number, picture in enumerate(pictures):
                 random = np.random.default_rng((seed, number))
-                for place, (name, pixels) in enumerate(_pieces(picture, description.names, side, random, background, warn)):
+                pieces = _pieces(picture, description.names, side, random, background, warn, remarks)
+                for place, (name, pixels) in enumerate(pieces):
                     path = Path(part, name, f"{number:06}-{place}.jpg")
                     (made / path.parent).mkdir(parents=True, exist_ok=True)
                     write_image(made / path, pixels)
@@ -107,7 +110,7 @@ def crop(
         raise unwritable(target, error) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return counts
+    return counts, remarks
 
 
 def _pieces(
@@ -117,27 +120,38 @@ def _pieces(
     random: np.random.Generator,
     background: bool,
     warn: Callable[[str], object],
+    remarks: Remarks,
 ) -> Iterator[tuple[str, Pixels]]:
     """The pieces of a photograph, with the names of their classes."""
-    rows = read_labels(picture.labels).rows
+    labels = read_labels(picture.labels)
     try:
         pixels = read_image(picture.path)
     except ImageError as error:
         warn(f"left out: {error.message}")
         return
+    for fault in labels.faults:
+        if fault.code in ("malformed-label", "unreadable-labels"):
+            remarks.add("labels that cannot be read left out", f"{picture.labels}:{fault.line or 1}")
     height, width = pixels.shape[:2]
     boxes: list[Box] = []
-    for number, x, y, w, h in rows.tolist():
+    for (number, x, y, w, h), line in zip(labels.rows.tolist(), labels.lines, strict=True):
         box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         boxes.append(box)
-        if min(w * width, h * height) >= _LEAST and 0 <= number < len(names):
-            yield names[int(number)], _scaled(_around(pixels, box), side)
+        seen = min(min(box[2], width) - max(box[0], 0), min(box[3], height) - max(box[1], 0))
+        if not 0 <= number < len(names):
+            remarks.add("objects of no class left out", f"{picture.labels}:{line}")
+        elif seen <= 0:
+            remarks.add("objects outside the image or without area left out", f"{picture.labels}:{line}")
+        elif round(seen, 2) < LEAST:
+            remarks.add(f"objects below {LEAST} pixels left out", f"{picture.labels}:{line}")
+        else:
+            yield names[int(number)], _scaled(square_around(pixels, box), side)
     if background:
         yield from ((BACKGROUND, _scaled(piece, side)) for piece in _empty_piece(pixels, boxes, random))
 
 
-def _around(pixels: Pixels, box: Box) -> Pixels:
-    """The square around a box, as far as the photograph goes."""
+def square_around(pixels: Pixels, box: Box) -> Pixels:
+    """The square around a box of which something lies within the photograph, as far as that goes."""
     left, top, right, bottom = box
     half = max(right - left, bottom - top) * (1 + _MARGIN) / 2
     x, y = (left + right) / 2, (top + bottom) / 2
@@ -155,7 +169,7 @@ def _empty_piece(pixels: Pixels, boxes: Sequence[Box], random: np.random.Generat
             max(0.0, min(left + side, box[2]) - max(left, box[0])) * max(0.0, min(top + side, box[3]) - max(top, box[1]))
             for box in boxes
         )
-        if side >= _LEAST and covered < _COVERED * side**2:
+        if side >= LEAST and covered < _COVERED * side**2:
             yield pixels[int(top) : int(top + side), int(left) : int(left + side)]
             return
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cspdet.data.classes import class_of
+from cspdet.data.cropping import square_around
 from cspdet.data.description import read_description
 from cspdet.data.pictures import read_list
+from tests.data.material import make_image, make_set
 from tests.train.material import shapes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,6 +75,46 @@ def test_a_picture_that_cannot_be_read_is_left_out(run: Run, data: Path, tmp_pat
     assert "0.png" in err
 
 
+def test_what_is_left_out_is_counted(run: Run, tmp_path: Path) -> None:
+    """Each object is drawn, and what is cut out has its colour wherever it lies."""
+    labels = {
+        "a": "0 .5 .5 .19 .19\n1 .9 .5 .19 .19\n1 .5 1.02 .19 .31\n",
+        "outside": "0 1.5 .5 .2 .2\n0 -.5 .5 .2 .2\n0 .5 -.5 .2 .2\n0 .5 1.5 .2 .2\n0 .5 .5 0 .2\n0 .5 .5 .2 -.2\n",
+        "small": "0 .5 .5 .099 .2\n1 .5 .5 .2 .099\n1 .5 1.1 .3 .3\n1 .5 .5 .1 .1\n",
+        "wrong": "2 .5 .5 .2 .2\n-1 .5 .5 .2 .2\nsquare .5 .5 .2 .2\n0 .5 .5\n",
+    }
+    data = make_set(tmp_path / "set", labels)
+    for number, stem in enumerate(labels):
+        make_image(data.parent / "JPEGImages" / f"{stem}.png", number, (200, 200))
+    code, out, err = run("data", "crop", data, "-o", tmp_path / "crops")
+    assert (code, err) == (0, "")
+    home = data.parent / "labels"
+    outside = ", ".join(f"{home / 'outside.txt'}:{line}" for line in range(1, 7))
+    assert out.splitlines() == [
+        "train: 4 pictures (cat 1, dog 3)",
+        f"objects outside the image or without area left out: 6 ({outside})",
+        "objects below 20 pixels left out: 3 (" + ", ".join(f"{home / 'small.txt'}:{line}" for line in (1, 2, 3)) + ")",
+        f"labels that cannot be read left out: 2 ({home / 'wrong.txt'}:3, {home / 'wrong.txt'}:4)",
+        f"objects of no class left out: 2 ({home / 'wrong.txt'}:1, {home / 'wrong.txt'}:2)",
+        f"saved: {tmp_path / 'crops'}",
+    ]
+    sizes = sorted(cv2.imread(str(each)).shape[:2] for each in (tmp_path / "crops").rglob("*.jpg"))
+    assert sizes == [(26, 26), (35, 78), (48, 44), (48, 48)]
+
+
+@given(*(st.floats(-2, 3) for _ in range(2)), *(st.floats(0.001, 3) for _ in range(2)))
+def test_what_is_cut_out_holds_all_of_the_box_that_is_there(x: float, y: float, width: float, height: float) -> None:
+    """Each pixel of the image is marked with its place."""
+    image = np.arange(30 * 40).reshape(30, 40, 1)
+    box = ((x - width / 2) * 40, (y - height / 2) * 30, (x + width / 2) * 40, (y + height / 2) * 30)
+    left, top, right, bottom = (int(np.clip(round(value), 0, most)) for value, most in zip(box, (40, 30) * 2, strict=True))
+    inside = {*image[top:bottom, left:right].ravel().tolist()}
+    if min(box[2], 40) - max(box[0], 0) > 0 and min(box[3], 30) - max(box[1], 0) > 0:
+        found = {*square_around(image, box).ravel().tolist()}
+        assert found >= inside
+        assert found
+
+
 def test_what_cannot_be(run: Run, data: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "x").write_text("")
@@ -79,6 +123,7 @@ def test_what_cannot_be(run: Run, data: Path, tmp_path: Path) -> None:
         ((data, "-o", tmp_path / "there" / "x" / "y"), "cannot"),
         ((tmp_path / "none.data", "-o", tmp_path / "crops"), "no such file"),
         ((data, "-o", tmp_path / "crops", "--side", 0), "is no number from 1 on"),
+        ((data, "-o", tmp_path / "crops", "--seed", -1), "`--seed -1` is not possible"),
     ):
         code, _, err = run("data", "crop", *words)
         assert code == 2
