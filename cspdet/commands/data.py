@@ -168,7 +168,7 @@ def _crop(arguments: Namespace) -> int:
     if arguments.seed < 0:
         raise UsageError(f"`--seed {arguments.seed}` is not possible", "use 0 or more")
     description = read_description(arguments.data)
-    parts = [part for part in PARTS if description.written.get(part)]
+    parts = [part for part in PARTS if description.written.get(part)] or PARTS[:1]  # without any, reading says how to add it
     total = sum(len(read_list(description.list_of(part))) for part in parts)
     options = {"side": arguments.side, "background": arguments.background, "seed": arguments.seed}
     with progress(total, "cutting") as advance:

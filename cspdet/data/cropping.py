@@ -14,7 +14,7 @@ from cspdet.data.description import Description
 from cspdet.data.labels import read_labels
 from cspdet.data.pictures import Picture, read_list
 from cspdet.data.remarks import Remarks
-from cspdet.errors import ImageError, UsageError
+from cspdet.errors import CspdetError, ImageError, UsageError
 from cspdet.files import make_folder, unwritable
 from cspdet.image import Pixels, read_image, write_image
 from cspdet.paths import exists, is_folder
@@ -50,6 +50,8 @@ def crop(
     are left out. With `background`, every photograph also gives one piece without objects, as a class of its own, if there is
     a place for it.
 
+    Classes without names are called by their numbers.
+
     Args:
         description: the detector's data set.
         parts: which of its lists, `train` and `valid`.
@@ -65,9 +67,11 @@ def crop(
 
     Raises:
         UsageError: the folder has content or cannot be written, or a class cannot be the name of a folder.
+        CspdetError: a list has no object that can be cut out.
     """
     target = Path(target)
-    names = [*description.names, *([BACKGROUND] if background else [])]
+    classes = description.names or tuple(map(str, range(description.classes)))
+    names = [*classes, *([BACKGROUND] if background else [])]
     for name in names:
         if not name or name in (".", "..") or "/" in name or "\\" in name or names.count(name) > 1:
             message = (
@@ -90,7 +94,7 @@ def crop(
             counts[part] = Counter[str]()
             for number, picture in enumerate(pictures):
                 random = np.random.default_rng((seed, number))
-                pieces = _pieces(picture, description.names, side, random, background, warn, remarks)
+                pieces = _pieces(picture, classes, side, random, background, warn, remarks)
                 for place, (name, pixels) in enumerate(pieces):
                     path = Path(part, name, f"{number:06}-{place}.jpg")
                     (made / path.parent).mkdir(parents=True, exist_ok=True)
@@ -99,6 +103,8 @@ def crop(
                     counts[part][name] += 1
                 done += 1
                 advance(done)
+            if not counts[part].keys() - {BACKGROUND}:
+                raise _nothing(description, part, remarks)
             (made / f"{part}.txt").write_text("".join(f"{each}\n" for each in listed), "utf-8")
         (made / f"{target.name}.names").write_text("".join(f"{name}\n" for name in names), "utf-8")
         lines = [f"classes = {len(names)}", *(f"{part} = {part}.txt" for part in parts)]
@@ -111,6 +117,15 @@ def crop(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return counts, remarks
+
+
+def _nothing(description: Description, part: str, remarks: Remarks) -> CspdetError:
+    """The error of a list that gives no picture."""
+    why = "".join(f"; {what}: {count:,}" for what, count in remarks.counts.items())
+    cure = f"`cspdet data check {description.path}` says what is wrong with its labels"
+    if not why:
+        cure = "are the label files where they are looked for? a classifier's images need no cutting"
+    return CspdetError(f"no image of `{part}` in `{description.path}` has an object to cut out{why}", cure)
 
 
 def _pieces(

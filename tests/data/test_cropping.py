@@ -102,6 +102,37 @@ def test_what_is_left_out_is_counted(run: Run, tmp_path: Path) -> None:
     assert sizes == [(26, 26), (35, 78), (48, 44), (48, 48)]
 
 
+def test_classes_without_names_are_called_by_their_numbers(run: Run, data: Path, tmp_path: Path) -> None:
+    data.write_text("classes = 3\ntrain = list.txt\n")
+    code, out, err = run("data", "crop", data, "-o", tmp_path / "crops")
+    assert (code, err) == (0, "")
+    description = read_description(tmp_path / "crops" / "crops.data")
+    assert description.names == ("0", "1", "2")
+    pictures = read_list(description.list_of("train"))
+    assert {class_of(each, description.names) for each in pictures} == {0, 1}
+    assert f"train: {len(pictures)} pictures (" in out
+
+
+def test_a_list_without_anything_to_cut_out(run: Run, data: Path, tmp_path: Path) -> None:
+    make_image(tmp_path / "images" / "a.png", size=(300, 200))
+    data.write_text(data.read_text().replace("valid = list.txt", "valid = ../images"))
+    for label, why, cure in (
+        (None, "", "a classifier's images need no cutting"),
+        ("", "", "are the label files where they are looked for?"),
+        ("0 .5 .5 .01 .01\n", "; objects below 20 pixels left out: 1", "data check"),
+    ):
+        if label is not None:
+            (tmp_path / "images" / "a.txt").write_text(label)
+        code, out, err = run("data", "crop", data, "-o", tmp_path / "crops", "--background")
+        assert (code, out) == (1, "")
+        assert f"no image of `valid` in `{data}` has an object to cut out{why}\n" in err
+        assert cure in err
+        assert not (tmp_path / "crops").exists()
+    data.write_text("classes = 2\n")
+    code, _, err = run("data", "crop", data, "-o", tmp_path / "crops")
+    assert (code, "has no `train=`" in err) == (2, True)
+
+
 @given(*(st.floats(-2, 3) for _ in range(2)), *(st.floats(0.001, 3) for _ in range(2)))
 def test_what_is_cut_out_holds_all_of_the_box_that_is_there(x: float, y: float, width: float, height: float) -> None:
     """Each pixel of the image is marked with its place."""
