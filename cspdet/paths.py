@@ -27,7 +27,12 @@ def first_file(places: Iterable[Path]) -> Path | None:
     return next((place for place in places if is_file(place)), None)
 
 
+def above(folder: Path) -> Path:
+    """The folder above; `parent` of `.` and `..` is `.`."""
+    return folder.parent if folder.name not in ("", os.pardir) or folder.anchor == str(folder) else folder / os.pardir
+
+
 def file_near(name: str, beside: Path) -> Path | None:
     """The file that a file `beside` it names: in the working directory, where Darknet looks, else around that file."""
     home = beside.parent
-    return first_file((Path(name), home / name, home.parent / name, home / Path(name).name))
+    return first_file((Path(name), home / name, above(home) / name, home / Path(name).name))

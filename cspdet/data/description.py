@@ -11,7 +11,7 @@ from cspdet.data.finding import Finding
 from cspdet.errors import UsageError
 from cspdet.layers.yolo import LARGEST_CLASSES
 from cspdet.names import Setting, check_names, read_names, read_settings
-from cspdet.paths import exists, first_file, is_folder
+from cspdet.paths import above, exists, first_file, is_folder
 from cspdet.text import brief, counted
 
 # What a data set is divided into, by the names of its lists.
@@ -205,4 +205,4 @@ def places(name: str, beside: Path) -> tuple[Path, ...]:
     """
     names = (name, name.replace("\\", "/")) if "\\" in name else (name,)
     home = beside.parent
-    return tuple(dict.fromkeys(place / each for each in names for place in (Path(), home, home.parent)))
+    return tuple(dict.fromkeys(place / each for each in names for place in (Path(), home, above(home))))

@@ -14,7 +14,7 @@ from cspdet.data.remarks import Remarks
 from cspdet.data.size import annotated_size, nothing_fits
 from cspdet.errors import CspdetError, UsageError
 from cspdet.image import SUFFIXES
-from cspdet.paths import first_file, is_folder
+from cspdet.paths import above, first_file, is_folder
 from cspdet.text import brief
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _files(source: Path) -> list[Path]:
             raise UsageError(f"there are no XML files in `{folder}`", "name the folder `Annotations`, or one that holds it")
         return found
     if source.suffix.lower() == ".txt":
-        folder = source.absolute().parent.parent.parent / "Annotations"
+        folder = above(above(source.parent)) / "Annotations"
         if not is_folder(folder):
             cure = "it should stand in `ImageSets/Main`, and `Annotations` beside `ImageSets`"
             raise UsageError(f"`{source}` has no `Annotations` where VOC has them", cure)
@@ -109,7 +109,7 @@ def _read(file: Path, folders: Sequence[Path], remarks: Remarks) -> Annotated | 
 
 def _image(file: Path, root: Element, folders: Sequence[Path]) -> Path | None:
     home = file.parent
-    places = folders or (home.parent / "JPEGImages", home.parent / "images", home)
+    places = folders or (above(home) / "JPEGImages", above(home) / "images", home)
     named = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
     suffixes = dict.fromkeys((Path(named).suffix, ".jpg", *sorted(SUFFIXES)))
     wanted = [f"{file.stem}{suffix}" for suffix in suffixes if suffix] + [f"{file.stem}.JPG"]

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from cspdet.data.description import PARTS, examine_description, places, read_description
+from cspdet.data.pictures import read_list
 from cspdet.errors import UsageError
+from cspdet.names import names_of_data
+from cspdet.paths import above
 from tests.conftest import reference_files
+from tests.data.material import make_image
 
 Write = Callable[[str, str], Path]
 
@@ -59,6 +63,31 @@ def test_darknets_layout_works_from_any_folder(tmp_path: Path) -> None:
     data = tmp_path / "data" / "obj.data"
     data.write_text("classes= 1\ntrain  = data/train.txt\nnames = data/obj.names\nbackup = backup/\n")
     assert read_description(data).train == tmp_path / "data" / "train.txt"
+
+
+@pytest.mark.parametrize(
+    ("stands", "given"),
+    [("lists", "made.data"), ("lists", "./made.data"), ("lists/deep", "../made.data"), ("", "lists/made.data")],
+)
+def test_the_folder_above_is_looked_into_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: str, given: str
+) -> None:
+    (tmp_path / "lists" / "deep").mkdir(parents=True)
+    make_image(tmp_path / "images" / "a.png")
+    (tmp_path / "made.names").write_text("cat\n")
+    (tmp_path / "lists" / "train.txt").write_text("images/a.png\n")
+    (tmp_path / "lists" / "made.data").write_text("classes=1\ntrain=lists/train.txt\nnames=made.names\n")
+    monkeypatch.chdir(tmp_path / stands)
+    found = read_description(given)
+    assert found.names == names_of_data(given) == ("cat",)
+    (picture,) = read_list(found.list_of("train"))
+    assert picture.path.samefile(tmp_path / "images" / "a.png")
+
+
+def test_nothing_is_above_the_root() -> None:
+    assert above(Path("/")) == Path("/")
+    assert above(Path("/a")) == Path("/")
+    assert [str(above(Path(each))) for each in (".", "..", "a/..", "a", "a/b")] == ["..", "../..", "a/../..", ".", "a"]
 
 
 def test_windows_slashes_are_turned(tmp_path: Path) -> None:

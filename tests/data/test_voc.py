@@ -74,8 +74,17 @@ def test_sources_of_all_kinds(voc: Path) -> None:
 
 
 def test_a_list_in_the_working_directory(voc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(voc / "ImageSets" / "Main")
-    assert len(read_voc(["train.txt"]).images) == 2
+    (voc / "ImageSets" / "other").mkdir()
+    for folder, source in (
+        ("ImageSets/Main", "train.txt"),
+        ("ImageSets", "Main/train.txt"),
+        ("ImageSets/other", "../Main/train.txt"),
+        ("Annotations", "."),
+        ("Annotations", "../Annotations"),
+    ):
+        monkeypatch.chdir(voc / folder)
+        assert len(read_voc([source]).images) == 2
+    assert len(read_voc(["a.xml", "./b.xml"]).images) == 2
 
 
 @pytest.mark.parametrize("place", ["images", "Annotations", "elsewhere"])
