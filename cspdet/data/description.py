@@ -192,10 +192,10 @@ class _Reader:
 
 
 def _backup(path: Path, written: dict[str, str]) -> Path:
-    """Where weights go: Darknet's default is `/backup/`, which nobody has."""
+    """Where weights go: Darknet's default is `/backup/`, which nobody has. In what is not there yet, slashes are turned."""
     name = written.get("backup") or "backup"
-    place = Path(name)
-    return place if place.is_absolute() or exists(place) else path.parent / name
+    found = next((Path(each) for each in _spellings(name) if Path(each).is_absolute() or exists(each)), None)
+    return found or path.parent / _spellings(name)[-1]
 
 
 def places(name: str, beside: Path) -> tuple[Path, ...]:
@@ -203,6 +203,10 @@ def places(name: str, beside: Path) -> tuple[Path, ...]:
 
     First as written, then with the slashes of Windows turned.
     """
-    names = (name, name.replace("\\", "/")) if "\\" in name else (name,)
     home = beside.parent
-    return tuple(dict.fromkeys(place / each for each in names for place in (Path(), home, above(home))))
+    return tuple(dict.fromkeys(place / each for each in _spellings(name) for place in (Path(), home, above(home))))
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """A path as written, and with the slashes of Windows turned."""
+    return (name, name.replace("\\", "/")) if "\\" in name else (name,)

@@ -195,6 +195,17 @@ def test_an_absolute_backup_stays(write: Write, tmp_path: Path) -> None:
     assert read_description(write("made.data", "classes=1\n")).backup == tmp_path / "backup"
 
 
+def test_the_slashes_of_windows_in_a_backup_are_turned(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("made.data", "classes=1\nbackup=..\\weights\\x\n")
+    assert read_description(path).backup == tmp_path / "../weights/x"
+    (tmp_path / "here").mkdir()
+    (tmp_path / "weights" / "x").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert read_description(path).backup == Path("../weights/x")
+    (tmp_path / "here" / "..\\weights\\x").mkdir()
+    assert read_description(path).backup == Path("..\\weights\\x")
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize("path", reference_files("data/*/*.data"), ids=lambda path: path.stem)
 def test_real_sets(path: Path) -> None:
