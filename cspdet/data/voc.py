@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,13 +15,15 @@ from cspdet.data.remarks import Remarks
 from cspdet.data.size import annotated_size, nothing_fits
 from cspdet.errors import CspdetError, UsageError
 from cspdet.image import SUFFIXES
-from cspdet.paths import above, first_file, is_folder
+from cspdet.paths import above, first_file, is_file, is_folder
 from cspdet.text import brief
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _LARGEST_DEPTH = 100
+# Behind a name in the list of a class: it is not in the image, is there only as difficult objects, or is there.
+_FLAGS = ("-1", "0", "1")
 _CURE = "correct its <size>, or annotate it again"
 
 
@@ -38,8 +41,8 @@ def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -
         UsageError: a source is not there, holds no XML files, or none of the images is there.
         CspdetError: a file is no VOC annotation.
     """
-    files = dict.fromkeys(file for source in sources for file in _files(Path(source)))
     remarks = Remarks()
+    files = dict.fromkeys(file for source in sources for file in _files(Path(source), remarks))
     found: list[Annotated] = []
     names: set[str] = set()
     for file in files:
@@ -47,15 +50,17 @@ def read_voc(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) -
         if annotated is not None:
             found.append(annotated)
             names |= {each.name for each in annotated.objects}
+    if not files:
+        raise UsageError(f"`{sources[0]}` names no image to convert", "in the lists of a class, those marked -1 do not count")
     if not found:
         raise nothing_fits(remarks) or UsageError(
-            f"none of the images of `{next(iter(files), sources[0])}` and the like is there",
+            f"none of the images of `{next(iter(files))}` and the like is there",
             "name their folder: `--images FOLDER`",
         )
     return Annotations(tuple(found), tuple(sorted(names)), remarks)
 
 
-def _files(source: Path) -> list[Path]:
+def _files(source: Path, remarks: Remarks) -> list[Path]:
     if is_folder(source):
         folder = source / "Annotations" if is_folder(source / "Annotations") else source
         found = sorted(folder.glob("*.xml"))
@@ -67,11 +72,31 @@ def _files(source: Path) -> list[Path]:
         if not is_folder(folder):
             cure = "it should stand in `ImageSets/Main`, and `Annotations` beside `ImageSets`"
             raise UsageError(f"`{source}` has no `Annotations` where VOC has them", cure)
-        # In the lists of a single class, 1, 0 or -1 follows the name.
         text = Source.decode(str(source), read_bytes(source, "a list of names")).text
-        lines = [line.split() for line in text.splitlines() if line.strip()]
-        return [folder / f"{words[0]}.xml" for words in lines if words[1:] != ["-1"]]
+        lines = [(line.strip(), f"{source}:{number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        return [file for line, place in lines if (file := _listed(line, place, folder, remarks))]
     return [source]
+
+
+def _listed(line: str, place: str, folder: Path, remarks: Remarks) -> Path | None:
+    """The XML file that a line of a list names; None where its image shows nothing of the list's class.
+
+    In the lists of a single class, 1, 0 or -1 follows the name. Some programs write the image's name, with its ending.
+    """
+    name, flag = line, ""
+    if (words := line.rsplit(None, 1))[1:] and words[1] in _FLAGS and not is_file(folder / f"{line}.xml"):
+        name, flag = words
+    if flag == "-1":
+        remarks.add("images marked -1 left out", place)
+        return None
+    stem, ending = os.path.splitext(name)  # noqa: PTH122 - `with_suffix` raises where there is no name
+    names = [f"{name}.xml", *([f"{stem}.xml"] if ending.lower() in (*SUFFIXES, ".xml") else [])]
+    found = first_file(folder / each for each in names)
+    if found is None:
+        raise UsageError(
+            f"{place} names `{brief(name)}`, but there is no `{folder / names[-1]}`", "put it there, or take it off"
+        )
+    return found
 
 
 def _read(file: Path, folders: Sequence[Path], remarks: Remarks) -> Annotated | None:

@@ -87,6 +87,44 @@ def test_a_list_in_the_working_directory(voc: Path, monkeypatch: pytest.MonkeyPa
     assert len(read_voc(["a.xml", "./b.xml"]).images) == 2
 
 
+def stems(voc: Path, text: str) -> list[str]:
+    path = voc / "ImageSets" / "Main" / "made.txt"
+    path.write_text(text)
+    return [each.image.stem for each in read_voc([path]).images]
+
+
+def test_names_in_lists(voc: Path) -> None:
+    for number, stem in enumerate(("Bild 2", "Bild 1", "c.d")):
+        make_image(voc / "JPEGImages" / f"{stem}.jpg", number + 2, (500, 375))
+        (voc / "Annotations" / f"{stem}.xml").write_text(xml(DOG))
+    assert stems(voc, "Bild 2\nBild 2   1\n") == ["Bild 2"]
+    assert stems(voc, "  Bild 1 0\na 0\nBild 1 -1\n") == ["Bild 1", "a"]
+    assert stems(voc, "Bild 1\n") == ["Bild 1"], "no flag, since there is such a file"
+    assert stems(voc, "a.jpg\nb.JPG 1\nc.d\nc.d.png\n") == ["a", "b", "c.d"]
+    assert stems(voc, "a.xml\n") == ["a"]
+
+
+def test_what_lists_leave_out_is_counted(voc: Path) -> None:
+    path = voc / "ImageSets" / "Main" / "dog_train.txt"
+    assert [*read_voc([path]).remarks.lines()] == [f"images marked -1 left out: 1 ({path}:2)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n\nnone\n", "made.txt:3 names `none`, but there is no `"),
+        ("a 2\n", "made.txt:1 names `a 2`, but"),
+        ("none.jpg 1\n", "none.xml`"),
+        ("a -1\n", "names no image to convert"),
+        ("\n", "names no image to convert"),
+    ],
+)
+def test_lists_of_what_is_not_there(voc: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        stems(voc, text)
+    assert message in caught.value.message
+
+
 @pytest.mark.parametrize("place", ["images", "Annotations", "elsewhere"])
 def test_where_images_may_be(voc: Path, place: str) -> None:
     (voc / "JPEGImages").rename(voc / "elsewhere")
