@@ -30,6 +30,9 @@ from cspdet.data.description import PARTS, Description, read_description
 from cspdet.errors import UsageError
 from cspdet.text import counted, printable
 
+# What stands for standard output.
+_STANDARD_OUTPUT = ("-", "/dev/stdout")
+
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the arguments."""
@@ -70,7 +73,13 @@ def _configure_convert(parser: ArgumentParser) -> None:
     ways = parser.add_mutually_exclusive_group(required=True)
     ways.add_argument("--from", dest="origin", choices=("voc", "coco"), help="what the sources are")
     ways.add_argument("--to", dest="aim", choices=("coco",), help="what to make of X.data")
-    add("-o", "--out", required=True, metavar="FILE", help="the .data file to write; with --to coco, the JSON file")
+    add(
+        "-o",
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the .data file to write; with --to coco, the JSON file, - for standard output",
+    )
     add("--valid", nargs="+", action="extend", metavar="SOURCE", help="sources of the images to validate with")
     add(
         "--images",
@@ -211,7 +220,7 @@ def _to_darknet(arguments: Namespace) -> int:
 
 def _to_coco(arguments: Namespace) -> int:
     from cspdet.data.coco import coco_instances
-    from cspdet.files import check_writable
+    from cspdet.files import check_writable, is_special
     from cspdet.outputs import write_text
     from cspdet.paths import exists
 
@@ -221,14 +230,18 @@ def _to_coco(arguments: Namespace) -> int:
     if len(arguments.sources) > 1:
         raise UsageError(f"{len(arguments.sources)} sources, but `--to coco` takes one", "name one .data file")
     description = read_description(arguments.sources[0])
-    _refuse_to_overwrite(arguments.out, description)
-    if exists(arguments.out) and not arguments.force:
-        raise UsageError(f"`{arguments.out}` is there already", "`--force` overwrites it")
-    check_writable(arguments.out)
+    to_stdout = arguments.out in _STANDARD_OUTPUT
+    if not to_stdout:
+        _refuse_to_overwrite(arguments.out, description)
+        if exists(arguments.out) and not is_special(arguments.out) and not arguments.force:
+            raise UsageError(f"`{arguments.out}` is there already", "`--force` overwrites it")
+        check_writable(arguments.out)
     found, remarks = coco_instances(description, arguments.part)
-    write_text(arguments.out, json.dumps(found) + "\n")
-    print(f"{counted(len(found['images']), 'image')}, {counted(len(found['annotations']), 'object')}")
-    for line in remarks.lines():
-        print(line)
-    print(f"saved: {printable(arguments.out)}")
+    if to_stdout:
+        print(json.dumps(found))
+    else:
+        write_text(arguments.out, json.dumps(found) + "\n")
+    counts = f"{counted(len(found['images']), 'image')}, {counted(len(found['annotations']), 'object')}"
+    for line in (counts, *remarks.lines(), *([] if to_stdout else [f"saved: {printable(arguments.out)}"])):
+        print(line, file=sys.stderr if to_stdout else sys.stdout)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -313,6 +314,29 @@ def test_to_coco(run: Run, here: Path) -> None:
     assert len(json.loads(Path("valid.json").read_text())["images"]) == 2
 
 
+@pytest.mark.parametrize("out", ["-", "/dev/stdout", "/dev/null", "pipe"])
+def test_to_coco_on_standard_output_is_json_and_nothing_else(here: Path, out: str) -> None:
+    make_set(here, BOTH, {"v1": GOOD + WRONG})
+    words = [sys.executable, "-m", "cspdet", "data", "convert", "--to", "coco", "made.data", "-o", out]
+    if out == "pipe":
+        os.mkfifo("pipe")
+        reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True)
+    found = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60
+    )
+    assert found.returncode == 0
+    remarks = ["1 image, 1 object", "labels with errors left out: 1 (labels/v1.txt:2)"]
+    if out in ("/dev/null", "pipe"):
+        assert (found.stdout.splitlines(), found.stderr) == ([*remarks, f"saved: {out}"], "")
+        text = reader.communicate()[0] if out == "pipe" else None
+    else:
+        text = found.stdout
+        assert found.stderr.splitlines() == remarks
+    if text is not None:
+        assert [each["file_name"] for each in json.loads(text)["images"]] == ["v1.png"]
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -331,7 +355,6 @@ def test_to_coco(run: Run, here: Path) -> None:
         (("--to", "coco", "made.data", "-o", "made.data"), 2, "is one of the files that are read"),
         (("--to", "coco", "made.data", "made.data", "-o", "x.json"), 2, "2 sources"),
         (("--to", "coco", "made.data", "-o", "no/x.json"), 2, "mkdir -p no"),
-        (("--to", "coco", "made.data", "-o", "-"), 2, "standard output is `/dev/stdout`"),
         (("--to", "coco", "made.data", "-o", "x.json", "--names", "made.names"), 2, "`--names` has no meaning"),
         (("--to", "coco", "made.data", "-o", "x.json"), 2, "has no `valid=`"),
     ],
