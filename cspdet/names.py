@@ -38,6 +38,19 @@ class Setting(NamedTuple):
     line: int
 
 
+def setting_lines(path: str | Path) -> Iterator[tuple[str, Setting]]:
+    """All lines of a `.data` file that are no comments, as key and value; the key of a line that is no setting is empty.
+
+    Raises:
+        UsageError: the file is missing or not text.
+    """
+    for number, text in enumerate(_LINE_END.split(read_text(path, "a .data file")), 1):
+        line = text.strip()
+        if line and line[0] not in "#;":
+            key, equals, value = line.partition("=")
+            yield (key.strip(), Setting(value.strip(), number)) if equals else ("", Setting(line, number))
+
+
 def read_settings(path: str | Path) -> dict[str, Setting]:
     """The `key = value` lines of a `.data` file (`option_list.c:read_data_cfg`). Of a key that is set twice, the first counts.
 
@@ -45,10 +58,9 @@ def read_settings(path: str | Path) -> dict[str, Setting]:
         UsageError: the file is missing or not text.
     """
     found: dict[str, Setting] = {}
-    for number, line in enumerate(_LINE_END.split(read_text(path, "a .data file")), 1):
-        if "=" in line and line.strip()[0] not in "#;":
-            key, value = line.split("=", 1)
-            found.setdefault(key.strip(), Setting(value.strip(), number))
+    for key, setting in setting_lines(path):
+        if key:
+            found.setdefault(key, setting)
     return found
 
 

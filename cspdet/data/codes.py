@@ -22,6 +22,14 @@ name-twice
     result.
 blank-name
     A line without text within the list of names is the name of a class, too, and moves all names behind it by one.
+unknown-key
+    Darknet looks for the keys that it knows and overlooks all others without a word, so a setting whose key has a slip counts
+    as missing, and a default takes its place: weights go elsewhere, or names are not read. Where the right key is missing,
+    that is an error for cspdet.
+no-setting
+    A line is `key = value`, or a comment that starts with `#` or `;`. Darknet finds nothing in others.
+key-twice
+    Of a key that is set several times, the first counts, in Darknet as here. The others change nothing.
 missing-list
     `train=` and `valid=` point to lists of images. They are looked for in the working directory, as Darknet does, and
     beside the .data file.

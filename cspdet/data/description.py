@@ -10,12 +10,15 @@ from cspdet.cfg.number import atoi
 from cspdet.data.finding import Finding
 from cspdet.errors import UsageError
 from cspdet.layers.yolo import LARGEST_CLASSES
-from cspdet.names import Setting, check_names, read_names, read_settings
+from cspdet.names import Setting, check_names, read_names, read_settings, setting_lines
 from cspdet.paths import above, exists, first_file, is_folder
-from cspdet.text import brief, counted
+from cspdet.text import brief, counted, nearest, slip
 
 # What a data set is divided into, by the names of its lists.
 PARTS = ("train", "valid")
+# What is read of a `.data` file here, and what else Darknet knows (`detector.c`, `classifier.c`).
+_KEYS = ("classes", *PARTS, "difficult", "names", "labels", "backup")
+_DARKNETS_KEYS = ("map", "eval", "results", "top", "leaves", "test")
 
 
 class Description(NamedTuple):
@@ -108,6 +111,7 @@ def examine_description(path: str | Path) -> tuple[Description, list[Finding]]:
     classes = reader.classes(names)
     train, valid, difficult = (reader.file(key, lists=True) for key in (*PARTS, "difficult"))
     reader.check_map()
+    reader.check_keys()
     written = {key: setting.value for key, setting in settings.items()}
     backup = _backup(path, written)
     return Description(path, classes, names, train, valid, difficult, backup, written, names_file), reader.findings
@@ -120,7 +124,9 @@ class _Reader:
         self.findings: list[Finding] = []
 
     def find(self, severity: Severity, code: str, message: str, key: str, label: str = "", cure: str = "") -> None:
-        line = self.settings[key].line if key in self.settings else 1
+        self.add(severity, code, message, self.settings[key].line if key in self.settings else 1, label, cure)
+
+    def add(self, severity: Severity, code: str, message: str, line: int, label: str, cure: str) -> None:
         self.findings.append(Finding(severity, code, message, str(self.path), line, label, cure))
 
     def value(self, key: str) -> str:
@@ -159,6 +165,8 @@ class _Reader:
                 f"`classes={brief(text)}` in `{self.path}`" if text else f"`{self.path}` has neither `classes=` nor `names=`"
             )
             what = "no class is left" if classes < 1 else f"more than {LARGEST_CLASSES:,} classes are not possible"
+            if text and rest == text:
+                what = f"`{brief(text)}` is no number"
             # Without names, because these could not be read: that has been said.
             if text or not self.findings:
                 self.find("error", "no-classes", f"{where}: {what}", "classes", "", "write how many classes there are")
@@ -189,6 +197,24 @@ class _Reader:
             message = f"`{self.path}` points to `{brief(name, 120)}`, which is not there"
             label = "nothing here uses it, but Darknet's `detector valid` stops"
             self.find("warning", "missing-map", message, "map", label, f"put it there, or {cure}")
+
+    def check_keys(self) -> None:
+        """Say which lines nobody reads. A slip in a key whose setting is missing otherwise would change what the file says."""
+        for key, (value, line) in setting_lines(self.path):
+            if not key:
+                message, label = f"`{brief(value)}` is no setting", "nobody reads it"
+                self.add("warning", "no-setting", message, line, label, "write `key = value`, or `#` before a comment")
+            elif key not in (*_KEYS, *_DARKNETS_KEYS):
+                meant = slip(key, _KEYS)
+                near = meant or nearest(key, _KEYS)
+                severity: Severity = "error" if meant and meant not in self.settings else "warning"
+                message = f"`{self.path}` has no use for `{brief(key)}=`"
+                cure = f"did you mean `{near}`?" if near else "remove it, or write `#` before it"
+                self.add(severity, "unknown-key", message, line, "nobody reads it", cure)
+            elif self.settings[key].line != line:
+                first = self.settings[key].line
+                message, label = f"`{key}=` is set in line {first} already", "the first counts, as in Darknet"
+                self.add("warning", "key-twice", message, line, label, "remove one of the two")
 
 
 def _backup(path: Path, written: dict[str, str]) -> Path:

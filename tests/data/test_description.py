@@ -127,7 +127,10 @@ WRONG: dict[str, tuple[str, str, int, str]] = {
     "a list is elsewhere": ("classes=2\nvalid = no.txt\n", "missing-list", 2, "points to `no.txt`"),
     "no classes": ("train=train.txt\n", "no-classes", 1, "has neither `classes=` nor `names=`: no class is left"),
     "classes=0": ("# x\nclasses=0\n", "no-classes", 2, "`classes=0` in"),
-    "classes=many": ("classes=many\n", "no-classes", 1, "`classes=many`"),
+    "classes=many": ("classes=many\n", "no-classes", 1, "`many` is no number"),
+    "classes=-": ("classes=-\n", "no-classes", 1, "`-` is no number"),
+    "a slip": ("classes=2\nbakcup=x\n", "unknown-key", 2, "has no use for `bakcup=`"),
+    "a capital": ("classes=2\nNames=made.names\n", "unknown-key", 2, "has no use for `Names=`"),
     "classes=-3": ("classes=-3\n", "no-classes", 1, "no class is left"),
     "classes=1e30": ("classes=" + "9" * 5000, "no-classes", 1, "more than 100,000 classes are not possible"),
     "more names": ("names=made.names\nclasses=1\n", "classes-names", 2, "`made.names` has 2 names"),
@@ -157,6 +160,22 @@ def test_a_number_that_is_cut_is_read_as_darknet_reads_it(write: Write) -> None:
     _, (finding,) = examine_description(path)
     assert (finding.severity, finding.code) == ("warning", "odd-classes")
     assert finding.help == "write `classes = 2`"
+
+
+@pytest.mark.parametrize(
+    ("key", "cure"),
+    [("trian", "did you mean `train`?"), ("VALID", "did you mean `valid`?"), ("val", "did you mean `valid`?"), ("x", "remove")],
+)
+def test_what_was_probably_meant(write: Write, key: str, cure: str) -> None:
+    _, (finding,) = examine_description(write("made.data", f"classes=2\n{key}=x.txt\n"))
+    assert finding.help.startswith(cure)
+
+
+@pytest.mark.usefixtures("made")
+def test_every_key_that_darknet_reads_is_known(write: Write) -> None:
+    text = "classes=2\ntrain=train.txt\nvalid=val.txt\ndifficult=val.txt\nnames=made.names\nlabels=made.names\n"
+    more = "backup=b\neval=coco\nresults=r\ntop=5\nleaves=made.names\ntest=train.txt\n"
+    assert not examine_description(write("made.data", text + more))[1]
 
 
 @pytest.mark.usefixtures("made")

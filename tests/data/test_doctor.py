@@ -113,6 +113,25 @@ CASES: dict[str, Case] = {
         (WARNING, "missing-map", "made.data:5", "points to `none.map`, which is not there"),
     ),
     "a class map": Case(append("made.data", "map = made.names\n"), (NOTE, "unused-map", "made.data:5", "does nothing here")),
+    "a slip in a key": Case(
+        append("made.data", "bakcup = there\n"), (ERROR, "unknown-key", "made.data:5", "has no use for `bakcup=`")
+    ),
+    "a slip beside the right key": Case(
+        append("made.data", "Train = other.txt\n"), (WARNING, "unknown-key", "made.data:5", "has no use for `Train=`")
+    ),
+    "an unknown key": Case(append("made.data", "colour = red\n"), (WARNING, "unknown-key", "made.data:5", "`colour=`")),
+    "lines that are no settings": Case(
+        append("made.data", "; good\n\nnc: 2\n = x\n"),
+        (WARNING, "no-setting", "made.data:7", "`nc: 2` is no setting"),
+        (WARNING, "no-setting", "made.data:8", "is no setting"),
+    ),
+    "a key twice": Case(
+        append("made.data", "classes = 3\n"), (WARNING, "key-twice", "made.data:5", "`classes=` is set in line 1 already")
+    ),
+    "classes=two": Case(
+        write("made.data", "classes=two\ntrain=train.txt\nvalid=valid.txt\nnames=made.names"),
+        (ERROR, "no-classes", "made.data:1", "`two` is no number"),
+    ),
     "settings of a classifier": Case(
         append("made.data", "top = 5\n"), (NOTE, "two-kinds", "made.data:5", "`top=` is for classifiers, but there are label")
     ),
