@@ -200,9 +200,13 @@ def _to_darknet(arguments: Namespace) -> int:
     from cspdet.data.conversion import plan
     from cspdet.data.voc import read_voc
     from cspdet.names import read_names
+    from cspdet.paths import is_folder
 
     if arguments.difficult and arguments.origin != "voc":
         raise UsageError("COCO's annotations have no difficult objects", "leave out `--difficult`")
+    for folder in arguments.images:
+        if not is_folder(folder):
+            raise UsageError(f"`--images {folder}`: there is no such folder", "name the folder with the images")
     names = read_names(arguments.names) if arguments.names else ()
     read = read_voc if arguments.origin == "voc" else read_coco
     sources = {"train": arguments.sources, "valid": arguments.valid}

@@ -40,6 +40,8 @@ def read_coco(sources: Sequence[str | Path], images: Sequence[str | Path] = ()) 
     categories: dict[int, str] = {}
     for source in map(Path, sources):
         reader = _Reader(source, [Path(folder) for folder in images] or [source.parent], remarks)
+        if not reader.tables["images"]:
+            raise CspdetError(f"`{source}` has no images: its `images` is empty", "name a file with some")
         found += reader.images()
         for number, name in reader.categories.items():
             if categories.setdefault(number, name) != name:
@@ -59,7 +61,9 @@ class _Reader:
         self.remarks = remarks
         content = self.load()
         self.tables = {name: self.table(content, name) for name in ("images", "annotations", "categories")}
-        rows = [(self.number(row, "id"), self.text(row, "name")) for row in self.tables["categories"]]
+        rows = [
+            (self.number("categories", row, "id"), self.text("categories", row, "name")) for row in self.tables["categories"]
+        ]
         self.categories = dict(rows)
         for what, values in (("number", [number for number, _ in rows]), ("name", [name for _, name in rows])):
             twice = next((each for each, count in Counter(values).items() if count > 1), None)
@@ -94,24 +98,34 @@ class _Reader:
             raise self.wrong(f"`{name}` is no list of objects")
         return rows
 
-    def number(self, row: dict[str, Any], key: str) -> int:
+    def wrong_row(self, table: str, row: dict[str, Any], what: str) -> CspdetError:
+        """The error of a row, with its place in the file: by its number, counted from 0, and by its id."""
+        place = f"{table}[{next(number for number, each in enumerate(self.tables[table]) if each is row)}]"
+        if "id" in row:
+            place += f", id {brief(json.dumps(row['id']))}"
+        return CspdetError(f"`{self.source}`: {what} in {place}", "correct it, or remove the entry")
+
+    def number(self, table: str, row: dict[str, Any], key: str) -> int:
         value = row.get(key)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise self.wrong(f"`{brief(json.dumps(value))}` is no `{key}`")
+            raise self.wrong_row(table, row, f"`{brief(json.dumps(value))}` is no `{key}`")
         return value
 
-    def text(self, row: dict[str, Any], key: str) -> str:
+    def text(self, table: str, row: dict[str, Any], key: str) -> str:
         value = row.get(key)
-        # JSON can write halves of characters, which no file can hold.
-        if not isinstance(value, str) or not value.strip() or re.search("[\0\ud800-\udfff]", value):
-            raise self.wrong(f"`{brief(json.dumps(value))}` is no `{key}`")
+        # JSON can write halves of characters, which no file can hold; a file of names has a line for each.
+        if not isinstance(value, str) or not value.strip() or re.search("[\0\r\n\ud800-\udfff]", value.strip()):
+            raise self.wrong_row(table, row, f"`{brief(json.dumps(value))}` is no `{key}`")
         return value.strip()
 
     def images(self) -> list[Annotated]:
         """All images that are there, in the file's order, those without annotations too."""
-        rows = {self.number(row, "id"): row for row in self.tables["images"]}
-        if len(rows) < len(self.tables["images"]):
-            raise self.wrong("two images have one `id`")
+        rows: dict[int, dict[str, Any]] = {}
+        for row in self.tables["images"]:
+            other = rows.setdefault(self.number("images", row, "id"), row)
+            if other is not row:
+                one, two = (brief(str(each.get("file_name"))) for each in (other, row))
+                raise self.wrong_row("images", row, f"two images have one `id`: `{one}` and `{two}`")
         annotations: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for row in self.tables["annotations"]:
             if row.get("iscrowd"):
@@ -122,7 +136,7 @@ class _Reader:
                 annotations[row["image_id"]].append(row)
         found = []
         for number, row in rows.items():
-            name = self.text(row, "file_name")
+            name = self.text("images", row, "file_name")
             place = f"{self.source}: image {number}, {brief(name)}"
             path = self.path(name)
             if path is None:
@@ -146,7 +160,7 @@ class _Reader:
         box = row.get("bbox")
         numbers = box if isinstance(box, list) and len(box) == 4 else []
         if not numbers or not all(isinstance(each, int | float) and abs(each) < _LARGEST for each in numbers):
-            raise self.wrong(f"`{brief(json.dumps(box))}` is no `bbox`")
+            raise self.wrong_row("annotations", row, f"`{brief(json.dumps(box))}` is no `bbox`")
         left, top, wide, high = map(float, numbers)
         shares = (left / width, top / height, (left + wide) / width, (top + high) / height)
         return Object(self.categories[row["category_id"]], shares, place=self.place(row))

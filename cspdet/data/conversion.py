@@ -106,7 +106,9 @@ def plan(
         raise UsageError("there are no classes in these annotations", "name the classes with `--names FILE`")
     for name in names:
         if not name.strip() or "\n" in name or "\r" in name:
-            raise CspdetError(f"`{brief(name)}` cannot be the name of a class: each has a line of its own", "rename it")
+            objects = (each for part in parts.values() for image in part.images for each in image.objects)
+            where = next((f"{each.place}: " for each in objects if each.name == name and each.place), "")
+            raise CspdetError(f"{where}`{brief(name)}` cannot be the name of a class: each has a line of its own", "rename it")
     maker = _Maker(target, {name: number for number, name in enumerate(names)})
     lists = {
         part: maker.part(part, annotations, leave_out=not (difficult and part == "valid"))

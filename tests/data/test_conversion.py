@@ -75,6 +75,12 @@ def test_cspdet_reads_it_from_anywhere_and_finds_nothing_wrong(folder: Path, mon
         assert report.counts["train"] == (2, 2, 0, 0)
 
 
+def test_a_name_that_cannot_be_is_named_with_its_place(folder: Path) -> None:
+    bad = Object("a\nb", DOG.box, place="x.xml:7")
+    with pytest.raises(CspdetError, match=r"^x\.xml:7: .* cannot be the name of a class"):
+        plan({"train": annotations(image("a", CAT, bad), names=("a\nb", "cat"))}, folder / "made.data")
+
+
 def test_a_list_elsewhere_points_to_the_images(folder: Path) -> None:
     (folder / "sets" / "x").mkdir(parents=True)
     plan({"train": annotations(image("a", CAT))}, "sets/x/made.data").write()
