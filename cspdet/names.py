@@ -95,13 +95,19 @@ def beside(*paths: Path | None) -> Iterator[Path]:
             yield path.with_suffix(".names")
 
 
-def check_names(names: Sequence[str], classes: int, where: str) -> tuple[str, ...]:
-    """The names, if there is one for every class.
+def check_names(
+    names: Sequence[str],
+    classes: int,
+    where: str,
+    whose: str = "the network",
+    cure: str = "use the names the weights were trained with",
+) -> tuple[str, ...]:
+    """The names, which stand `where`, if there is one for every class; `whose` they are, and the cure, are for the message.
 
     Raises:
         UsageError: there are more or fewer.
     """
     if len(names) != classes:
         there, wanted = counted(len(names), "name", "names"), counted(classes, "class", "classes")
-        raise UsageError(f"{where} has {there}, the network {wanted}", "use the names the weights were trained with")
+        raise UsageError(f"{where} has {there}, {whose} {wanted}", cure)
     return tuple(names)

@@ -68,7 +68,7 @@ class ClassDoctor:
             try:
                 number = class_of(place.picture, self.names)
             except ImageError as error:
-                without_class += 1
+                without_class += look.trouble is None
                 if new and self.names:
                     self.survey.add_at(place, "error", "unclear-class", error.message, "training leaves it out", error.help)
             else:

@@ -44,10 +44,12 @@ class Description(NamedTuple):
         """What a classifier's classes are called in the paths of its pictures: the lines of `labels=`, else the names.
 
         Raises:
-            UsageError: there is neither, or `labels=` is not there.
+            UsageError: there is neither, or `labels=` is not there or has more or fewer lines than there are classes.
         """
         if file := self.labels_file:
-            return check_names(read_names(file), self.classes, f"`{file}`")
+            names = read_names(file)
+            cure = f"write one name per line, or `classes = {len(names)}`"
+            return check_names(names, self.classes, f"`{file}`", f"`{self.path}`", cure)
         if not self.names:
             raise UsageError(f"`{self.path}` has neither `labels=` nor `names=`", "name a file with the name of each class")
         return self.names

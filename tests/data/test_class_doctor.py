@@ -102,6 +102,14 @@ def test_what_is_said(name: str) -> None:
     CASES[name].check(examine("made.data", classify=True).findings)
 
 
+def test_no_more_images_are_without_a_class_than_there_are() -> None:
+    Path("train.txt").write_text(LIST + "train/dog/none.png\n")
+    Path("train/cat/a.png").write_text("<html>")
+    Path("made.data").write_text("classes=2\ntrain=train.txt\n")
+    report = examine("made.data", classify=True)
+    assert summary(report) == "2 images, 2 classes, 2 images without a class"
+
+
 def test_how_much_there_is() -> None:
     Path("train/cat").rename("train/kitten")
     report = examine("made.data", classify=True)

@@ -209,6 +209,14 @@ def test_a_list_that_is_not_named(write: Write) -> None:
             found.list_of(part)
 
 
+def test_labels_that_are_not_as_many_as_the_file_says(made: Path, write: Write) -> None:
+    path = write("made.data", "classes=3\nlabels=made.names\n")
+    with pytest.raises(UsageError) as caught:
+        _ = read_description(path).labels
+    assert caught.value.message == f"`{made / 'made.names'}` has 2 names, `{path}` 3 classes"
+    assert caught.value.help == "write one name per line, or `classes = 2`"
+
+
 def test_an_absolute_backup_stays(write: Write, tmp_path: Path) -> None:
     assert read_description(write("made.data", f"classes=1\nbackup={tmp_path}/b\n")).backup == tmp_path / "b"
     assert read_description(write("made.data", "classes=1\n")).backup == tmp_path / "backup"
