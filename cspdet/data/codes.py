@@ -72,6 +72,9 @@ missing-labels
 labels-elsewhere
     cspdet reads labels from `labels` in place of any folder `images`. AlexeyAB's Darknet knows that of `JPEGImages` and of
     `images/train2017`, `val2017`, `train2014` and `val2014` only, and looks beside the image for all others.
+shared-labels
+    The name of a label file is that of its image with another ending, so `a.jpg` and `a.png` in one folder have one label file,
+    whose objects count for both. Unless the two show the same, one of them has wrong labels.
 unreadable-labels
     There is a label file, but the system does not let it be read, or it is a folder.
 marked-labels

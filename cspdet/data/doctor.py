@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from cspdet.data.inspection import Look, faults
 from cspdet.data.pictures import darknet_label_path
 from cspdet.data.survey import Begin, Place, Survey
 from cspdet.names import read_settings
+from cspdet.paths import exists
 from cspdet.text import counted
 
 
@@ -93,6 +95,8 @@ class _Doctor:
         self.survey = survey
         self.description = survey.description
         self.doubt = doubt
+        # The first image of each label file.
+        self.owners: dict[str, Place] = {}
 
     def check_part(self, part: str) -> Count:
         """The images of one list and their labels; gives how much there is."""
@@ -121,6 +125,7 @@ class _Doctor:
     def check_labels(self, place: Place, look: Look) -> None:
         """The labels of one image."""
         file = str(look.label_file)
+        self.check_owner(place, look)
         for fault in faults(look.labels, self.description.classes, look.size):
             if fault.line:
                 self.survey.add(fault.severity, fault.code, fault.message, file, fault.line, fault.label, fault.help)
@@ -130,6 +135,14 @@ class _Doctor:
         if not len(look.labels.rows) and not look.labels.faults:
             message, cure = "there is no object in the image", "nothing to do, if that is true"
             self.survey.add("note", "empty-labels", message, file, 1, "", cure)
+
+    def check_owner(self, place: Place, look: Look) -> None:
+        """A label file that belongs to several images."""
+        owner = self.owners.setdefault(os.path.abspath(look.label_file), place)  # noqa: PTH100 - as the survey's paths
+        if owner is not place and exists(look.label_file):
+            message = f"`{place.picture.written}` and `{owner.picture.written}` have one label file, `{look.label_file}`"
+            label, cure = "its objects count for both", "rename one of the images, and give each its labels"
+            self.survey.add_at(place, "warning", "shared-labels", message, label, cure)
 
     def check_classes(self, part: str, objects: Counter[int]) -> None:
         """Classes without any object."""

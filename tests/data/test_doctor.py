@@ -188,6 +188,18 @@ CASES: dict[str, Case] = {
         (NOTE, "empty-labels", "labels/b.txt:1", ""),
         (ERROR, "no-objects", "train.txt:1", "no image of `train` has an object"),
     ),
+    "one label file for two images": Case(
+        lambda folder: [
+            make_image(folder / "JPEGImages" / "a.bmp", 77),
+            make_image(folder / "JPEGImages" / "c.jpg", 78),
+            append("train.txt", "JPEGImages/a.bmp\n./JPEGImages/c.jpg\n")(folder),
+        ],
+        (WARNING, "shared-labels", "train.txt:3", "`JPEGImages/a.bmp` and `JPEGImages/a.png` have one label file"),
+        (WARNING, "shared-labels", "valid.txt:1", "`JPEGImages/c.png` and `./JPEGImages/c.jpg` have one label file"),
+    ),
+    "an image listed in two ways has its labels once": Case(
+        append("train.txt", "./JPEGImages/a.png\n"), (WARNING, "listed-twice", "train.txt:3", "is listed twice")
+    ),
     "labels where Darknet does not look": Case(
         lambda folder: [
             (folder / "JPEGImages").rename(folder / "images"),
