@@ -130,13 +130,16 @@ def _terminable() -> Iterator[None]:
 
 
 def _run(name: str, words: list[str]) -> int:
-    from argparse import ArgumentParser, RawDescriptionHelpFormatter
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter, _SubParsersAction
 
     class Parser(ArgumentParser):
         def error(self, message: str) -> NoReturn:
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0]
-            near = None if word == message.split(" ")[0] else nearest(word, self._option_string_actions)
-            cure = f"did you mean `{near}`?" if near else f"see `cspdet {name} --help`"
+            # What a verb does not know, the parser above it says.
+            verbs = next((each.choices for each in self._actions if isinstance(each, _SubParsersAction)), {})
+            asked = verbs.get(words[0], self) if words else self
+            near = None if word == message.split(" ")[0] else nearest(word, asked._option_string_actions)
+            cure = f"did you mean `{near}`?" if near else f"see `{asked.prog} --help`"
             raise UsageError(message, _WITHOUT_OPTION if word.partition("=")[0] in _TOLD_BY_ENDING else cure)
 
     command = import_module(f"cspdet.commands.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -92,6 +93,9 @@ def image_bytes(path: str | Path) -> bytes:
         if max(size, len(data)) > _LARGEST_FILE:
             raise ImageError(f"`{path}` has more than {_LARGEST_FILE:,} bytes; that is no image")
     except FileNotFoundError:
+        address = re.match(r"([A-Za-z]{2,}:)/+(.*)", str(path))  # `pathlib` makes one slash of two
+        if address:
+            raise UsageError(f"`{address[1]}//{address[2]}` is an address, not a file", "download it") from None
         raise UsageError(f"no such file: `{path}`", "check the path") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -9,8 +9,8 @@ _TEXT = """
 -- the .data file
 missing-names
     `names=` points to a file with the names of the classes, one per line. So does `labels=` of a classifier's data set, where
-    these are the names that stand in paths. It is looked for in the working directory, as Darknet does, and beside the .data
-    file.
+    these are the names that stand in paths. It is looked for in the working directory, as Darknet does, then beside the .data
+    file and in the folder above that.
 no-classes
     `classes=` says how many classes there are; without it, the names are counted.
 odd-classes
@@ -31,8 +31,8 @@ no-setting
 key-twice
     Of a key that is set several times, the first counts, in Darknet as here. The others change nothing.
 missing-list
-    `train=` and `valid=` point to lists of images. They are looked for in the working directory, as Darknet does, and
-    beside the .data file.
+    `train=` and `valid=` point to lists of images. They are looked for in the working directory, as Darknet does, then beside
+    the .data file and in the folder above that.
 missing-map
     `map=` points to a file that says for each class which one it is in another numbering. Only Darknet's `detector valid`
     reads it, and stops where it is not there. Training takes such a file from `map=` in the head of the cfg.
@@ -47,7 +47,7 @@ no-list
 -- the lists of images
 no-images
     The list is empty, is not text, or nothing that it names is there. Paths in it count from the working directory, as in
-    Darknet, or from the list's own folder; on another machine, absolute paths seldom fit.
+    Darknet, or from the list's own folder or the one above that; on another machine, absolute paths seldom fit.
 missing-image
     The list names an image that is not there. Darknet stops at it in the middle of training or, in builds with OpenCV,
     trains on an empty image in its place.

@@ -141,7 +141,7 @@ def _pieces(
     labels = read_labels(picture.labels)
     try:
         pixels = read_image(picture.path)
-    except ImageError as error:
+    except (ImageError, UsageError) as error:
         warn(f"left out: {error.message}")
         return
     for fault in labels.faults:

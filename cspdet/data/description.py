@@ -144,7 +144,8 @@ class _Reader:
         if found is None:
             where = f"the working directory, in `{self.path.parent}` and above"
             cure = f"put it there, or correct `{key}=`; it is looked for in {where}"
-            message = f"`{self.path}` points to `{brief(name, 120)}`, which is not there"
+            fact = "is a folder" if any(map(is_folder, candidates)) else "is not there"
+            message = f"`{self.path}` points to `{brief(name, 120)}`, which {fact}"
             self.find("error", "missing-list" if lists else "missing-names", message, key, "", cure)
         return found
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cspdet.cfg.source import read_text
 from cspdet.data.description import places
 from cspdet.errors import UsageError
-from cspdet.paths import first_file, is_file, is_folder
+from cspdet.paths import exists, first_file, is_file, is_folder
 from cspdet.text import brief
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -59,6 +59,12 @@ def read_list(path: str | Path, *, images: bool = True) -> list[Picture]:
         cure = f"paths are looked for in the working directory, in `{path.parent}` and above"
         if re.match(r"[A-Za-z]:[\\/]|\\\\", first):
             cure = f"these are paths of a Windows machine: write them relative to `{path.parent}`, with forward slashes"
+        elif re.match(r"[A-Za-z]{2,}://", first):
+            cure = "only files are read: download the images, and list where they are"
+        elif is_folder(pictures[0].path):
+            cure = (
+                f"`{brief(first, 120)}` is a folder: name it in the .data file, in place of the list, or list the images in it"
+            )
         many = f"none of the {len(pictures):,} images that `{path}` lists is there, such as"
         only = f"the only image that `{path}` lists is not there:"
         raise UsageError(f"{many if len(pictures) > 1 else only} `{brief(first, 120)}`", cure)
@@ -115,8 +121,9 @@ def _as_text(image: str) -> Path:
 
 
 def _find(candidates: tuple[Path, ...]) -> Path:
-    """The place with the image, else the one with its labels, else the first."""
-    return first_file(candidates) or next((each for each in candidates if is_file(label_path(each))), candidates[0])
+    """The place with the image, else the one with its labels, else one with anything, else the first."""
+    found = first_file(candidates) or next((each for each in candidates if is_file(label_path(each))), None)
+    return found or next((each for each in candidates if exists(each)), candidates[0])
 
 
 def _of_folder(folder: Path) -> list[Picture]:

@@ -373,6 +373,24 @@ def test_what_cannot_be_converted(run: Run, here: Path, words: tuple[str, ...], 
     assert files() == before
 
 
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ((), "see `cspdet data --help`"),
+        (("chekc",), "see `cspdet data --help`"),
+        (("crop",), "see `cspdet data crop --help`"),
+        (("crop", "x.data", "-o", "x", "--sdie", "3"), "did you mean `--side`?"),
+        (("crop", "x.data", "-o", "x", "--xyz"), "see `cspdet data crop --help`"),
+        (("convert", "x.data", "-o", "x.json"), "see `cspdet data convert --help`"),
+        (("check", "x.data", "--part", "test"), "see `cspdet data check --help`"),
+    ],
+)
+def test_where_the_arguments_are_explained(run: Run, words: tuple[str, ...], cure: str) -> None:
+    code, out, err = run("data", *words)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == f"  help: {cure}"
+
+
 # -- the bar ----------------------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,17 @@ def test_a_picture_that_cannot_be_read_is_left_out(run: Run, data: Path, tmp_pat
     assert "0.png" in err
 
 
+def test_a_picture_that_is_not_there_is_left_out(run: Run, data: Path, tmp_path: Path) -> None:
+    (data.parent / "list.txt").write_text("images/0.png\nhttp://x/y.png\nimages\nnone.png\n")
+    code, _, err = run("data", "crop", data, "-o", tmp_path / "crops")
+    assert code == 0
+    assert err.splitlines()[:3] == [
+        "warning: left out: `http://x/y.png` is an address, not a file",
+        f"warning: left out: `{data.parent / 'images'}` is a directory, not an image",
+        "warning: left out: no such file: `none.png`",
+    ]
+
+
 def test_what_is_left_out_is_counted(run: Run, tmp_path: Path) -> None:
     """Each object is drawn, and what is cut out has its colour wherever it lies."""
     labels = {

@@ -122,7 +122,7 @@ WRONG: dict[str, tuple[str, str, int, str]] = {
         2,
         "points to `other.names`, which is not there",
     ),
-    "names are a folder": ("classes=2\nnames=folder\n", "missing-names", 2, "not there"),
+    "names are a folder": ("classes=2\nnames=folder\n", "missing-names", 2, "points to `folder`, which is a folder"),
     "names are empty": ("classes=2\nnames=empty.names\n", "missing-names", 2, "holds no class names"),
     "a list is elsewhere": ("classes=2\nvalid = no.txt\n", "missing-list", 2, "points to `no.txt`"),
     "no classes": ("train=train.txt\n", "no-classes", 1, "has neither `classes=` nor `names=`: no class is left"),

@@ -79,12 +79,15 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
         (b"C:\\data\\a.png\nC:\\data\\b.png\n", "none of the 2 images", "paths of a Windows machine"),
         (b"d:/data/a.png\n", "the only image", "paths of a Windows machine"),
         (b"\\\\server\\a.png\n", "the only image", "paths of a Windows machine"),
+        (b"http://x/a.png\n", "`http://x/a.png`", "download the images"),
+        (b"sub\n", "`sub`", "`sub` is a folder"),
         (b"\0\1\n", "is not text", "name another file"),
         (b"x" * 5000, "the only image", "working directory"),
     ],
 )
 def test_a_list_of_nothing(tmp_path: Path, data: bytes, message: str, cure: str) -> None:
     (tmp_path / "list.txt").write_bytes(data)
+    (tmp_path / "sub").mkdir()
     with pytest.raises(UsageError, match=message) as caught:
         read_list(tmp_path / "list.txt")
     assert cure in caught.value.help
