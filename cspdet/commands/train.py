@@ -158,26 +158,28 @@ def _check_labels(pictures: Sequence[Picture], data: Description) -> None:
     """See that there is anything to learn; ends at the first object.
 
     Raises:
-        UsageError: no image has an object of a class.
+        UsageError: no image has an object of a class that training could use.
     """
     from cspdet.data.labels import read_labels
+    from cspdet.train.augment import valid
 
-    files = beyond = 0
+    files = beyond = unusable = 0
     for picture in pictures:
         labels = read_labels(picture.labels)
         files += is_file(picture.labels)
-        if any(0 <= number < data.classes for number in labels.rows[:, 0]):
+        if valid(labels.rows, data.classes).any():
             return
-        beyond += len(labels.rows)
+        unusable += len(labels.rows)
+        beyond += sum(not 0 <= number < data.classes for number in labels.rows[:, 0])
     first = pictures[0]
     if not files:
         message = f"none of the {counted(len(pictures), 'image')} has a label file, such as `{first.labels}`"
         raise UsageError(message, "labels lie beside the images, or in `labels/` where the images are in `images/`")
-    reason = (
-        f"all {counted(beyond, 'object')} have classes that `{data.path}` does not have"
-        if beyond
-        else "no label file has an object"
-    )
+    reason = "no label file has an object"
+    if unusable:
+        reason = f"all {counted(unusable, 'object')} have classes that `{data.path}` does not have, no size, or lie outside"
+    if unusable and beyond == unusable:
+        reason = f"all {counted(beyond, 'object')} have classes that `{data.path}` does not have"
     raise UsageError(f"{reason}: there is nothing to train on", f"run `cspdet data check {data.path}`")
 
 

@@ -54,12 +54,14 @@ class View:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.live:
             self.live.stop()
+        if self.warnings > _MOST_WARNINGS:
+            print(f"warning: of {self.warnings:,} files, something was left out", file=sys.stderr)
 
     def warn(self, word: str) -> None:
-        """Something was left out. After a few, there are too many to tell."""
+        """Something of a file was left out. After a few, there are too many to tell."""
         self.warnings += 1
         if self.warnings <= _MOST_WARNINGS:
-            print(f"warning: {printable(word)}: it is left out", file=sys.stderr)
+            print(f"warning: {printable(word)}", file=sys.stderr)
         if self.warnings == _MOST_WARNINGS:
             print("warning: what else is left out is not shown; `cspdet data check` lists it", file=sys.stderr)
 

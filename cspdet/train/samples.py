@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from cspdet.data.labels import Truth, read_labels
+from cspdet.data.inspection import faults
+from cspdet.data.labels import Labels, Truth, read_labels
 from cspdet.data.pictures import Picture
 from cspdet.errors import CspdetError, UsageError
 from cspdet.image import Pixels, read_image, to_channels
+from cspdet.text import counted
 from cspdet.train.augment import (
     Colour,
     Crop,
@@ -49,7 +52,7 @@ class Sample(NamedTuple):
     pixels: Pixels
     # (n, 5): class, x, y, width, height as shares of `pixels`; of a classifier's, (classes,), the share of each.
     truth: Truth
-    # A word about each picture that could not be used.
+    # A word about each picture and each label file that could not be used, or not all of it.
     skipped: tuple[str, ...] = ()
 
 
@@ -89,16 +92,18 @@ class Reader:
         Raises:
             UsageError: a hundred pictures in a row cannot be used.
         """
+        last = ""
         for _ in range(_PATIENCE):
             try:
                 usable(picture)
                 pixels = read_image(picture.path)
             except CspdetError as error:
-                skipped.append(error.message)
+                skipped.append(f"{error.message}: it is left out")
+                last = error.message
                 picture = self.another(random)
                 continue
             return picture, pixels if self.recipe.network.channels == 3 else to_channels(pixels, 1)
-        message = f"{_PATIENCE} pictures in a row cannot be used; the last: {skipped[-1]}"
+        message = f"{_PATIENCE} pictures in a row cannot be used; the last: {last}"
         raise UsageError(message, "`cspdet data check` lists them")
 
 
@@ -166,9 +171,10 @@ class Samples:
         if tile[2:4] != size:
             crop = _shown(crop, tile, (width, height), size, random)
         labels = read_labels(picture.labels)
-        rows = labels.rows
-        skipped += [f"`{picture.labels}`:{fault.line}: {fault.message}" for fault in labels.faults if fault.line]
-        truth = move_boxes(rows[valid(rows, recipe.classes)], crop, (width, height), size, tile, recipe.least_visible)
+        if word := unused(labels, picture.labels, recipe.classes):
+            skipped.append(word)
+        rows = labels.rows[valid(labels.rows, recipe.classes)]
+        truth = move_boxes(rows, crop, (width, height), size, tile, recipe.least_visible)
         paint(pixels, crop, size, tile, canvas)
         part = canvas[tile.to_y : tile.to_y + tile.height, tile.to_x : tile.to_x + tile.width]
         self._finish(part, truth, tile, size, random)
@@ -189,6 +195,20 @@ class Samples:
             part[...] = soften(part, 1 if kind == 1 else max(1, min(recipe.blur, smallest)), inside)
         if recipe.gaussian_noise and random.random() < 0.5:
             part[...] = add_noise(part, recipe.gaussian_noise, random)
+
+
+def unused(labels: Labels, path: Path, classes: int) -> str:
+    """A word about the labels of the file at `path` that training cannot use: the first, and how many; empty if it uses all."""
+    broken = [fault for fault in labels.faults if fault.severity == "error"]
+    out = [line for line, good in zip(labels.lines, valid(labels.rows, classes), strict=True) if not good]
+    lines = sorted([*out, *(fault.line for fault in broken)])
+    if not lines:
+        return ""
+    if not lines[0]:
+        return f"`{path}`: {broken[0].message}: its image counts as one without objects"
+    first = next(fault for fault in faults(labels, classes) if fault.line == lines[0] and fault.severity == "error")
+    many = "it is left out" if len(lines) == 1 else f"{counted(len(lines), 'label')} of the file are left out"
+    return f"`{path}`:{lines[0]}: {first.message}; {many}"
 
 
 def _shown(crop: Crop, tile: Tile, picture: tuple[int, int], size: tuple[int, int], random: np.random.Generator) -> Crop:

@@ -261,14 +261,14 @@ class Trainer:
         raise diagnose.TrainingError(f"step {self.iteration + 1:,}: {fact}", diagnose.cure(kept))
 
     def _tell(self, skipped: Sequence[str]) -> None:
-        """A word about pictures that cannot be read, once for each."""
+        """A word about pictures and labels that cannot be used, once for each file."""
         for word in skipped:
             if word not in self.skipped:
                 self.skipped.add(word)
                 self.on_skipped(word)
 
     def on_skipped(self, word: str) -> None:
-        """Called with a word about each picture that cannot be read; whoever trains may put another function here."""
+        """Called with a word about each file that cannot be used, or not wholly; whoever trains may put another here."""
 
     # -- what is written ----------------------------------------------------------------------------------------------
 

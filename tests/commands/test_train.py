@@ -173,6 +173,26 @@ def test_one_corrupt_picture_among_many(run: Run, data: Path, cfg: Path) -> None
     assert "it is left out" in err
 
 
+def test_labels_that_cannot_be_used_are_told_once_for_each_file(run: Run, data: Path, cfg: Path) -> None:
+    for each in (data.parent / "labels").iterdir():
+        each.write_text(each.read_text() + "7 .5 .5 .1 .1\n" * 50)
+    code, _, err = run("train", data, cfg, "--workers", 0)
+    assert code == 0
+    told = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 6
+    assert all("there is no class 7: the last is 1; 50 labels of the file are left out" in line for line in told)
+
+
+def test_words_about_very_many_files_are_counted(run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cspdet.commands.view._MOST_WARNINGS", 2)
+    for each in (data.parent / "labels").iterdir():
+        each.write_text(each.read_text() + "0 .5 .5 0 0\n")
+    code, _, err = run("train", data, cfg, "--workers", 0)
+    assert code == 0
+    assert err.count("the width of 0 is not above 0") == 2
+    assert "warning: of 6 files, something was left out" in err
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_nothing_but_corrupt_pictures(run: Run, data: Path, cfg: Path, workers: int) -> None:
     for each in (data.parent / "images").iterdir():
@@ -206,13 +226,14 @@ def test_classes_that_do_not_match(run: Run, data: Path, cfg: Path) -> None:
         (lambda home: [each.unlink() for each in (home / "labels").iterdir()], "none of the 6 images has a label file"),
         (lambda home: [each.write_text("") for each in (home / "labels").iterdir()], "no label file has an object"),
         (lambda home: [each.write_text("7 .5 .5 .1 .1") for each in (home / "labels").iterdir()], "have classes that"),
+        (lambda home: [each.write_text("0 .5 .5 0 .1") for each in (home / "labels").iterdir()], "no size, or lie outside"),
         (lambda home: (home / "list.txt").write_text(""), "lists no images"),
         (lambda home: (home / "list.txt").write_text("D:\\data\\a.jpg\n"), "is not there: `D:\\data\\a.jpg`"),
         (lambda home: (home / "list.txt").unlink(), "points to `list.txt`, which is not there"),
         (lambda home: (home / "backup").write_text("a file"), "cannot write"),
         (lambda home: change(home / "shapes.data", "train = list.txt", ""), "has no `train=`"),
     ],
-    ids=["images", "labels", "empty", "classes", "list", "windows", "no-list", "backup", "no-train"],
+    ids=["images", "labels", "empty", "classes", "sizes", "list", "windows", "no-list", "backup", "no-train"],
 )
 def test_bad_data(run: Run, data: Path, cfg: Path, spoil: Callable[[Path], object], message: str) -> None:
     spoil(data.parent)

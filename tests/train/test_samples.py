@@ -100,6 +100,49 @@ def test_a_picture_that_cannot_be_read_is_replaced_and_named(pictures: list[Pict
     assert any("7.png" in word for word in words)
 
 
+GOOD = "0 .5 .5 .2 .2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "word"),
+    [
+        (GOOD, 1, ""),
+        ("\ufeff" + GOOD, 1, ""),
+        ("", 0, ""),
+        (GOOD + "7 .5 .5 .2 .2\n", 1, ":2: there is no class 7: the last is 2; it is left out"),
+        ("-1 .5 .5 .2 .2\n" + GOOD, 1, ":1: class -1 is below 0; it is left out"),
+        (GOOD + "0 .5 .5 0 .2\n", 1, ":2: the width of 0 is not above 0; it is left out"),
+        (
+            GOOD + "0 .5 1.5 .2 .2\n",
+            1,
+            ":2: the centre's y of 1.5 is outside the image, which goes from 0 to 1; it is left out",
+        ),
+        (GOOD + "0 .5 .5 1.2 .2\n", 2, ""),  # it is cut
+        (GOOD + "0 .5 .5 1.2 .2\n0 .5 .5\n9 1 1 1 1\n", 2, ":3: `0 .5 .5` has 3 values; a label has 5; 2 labels of the file"),
+        (
+            "\n" + "9 1 1 1 1\n" * 3000 + GOOD,
+            1,
+            ":2: there is no class 9: the last is 2; 3,000 labels of the file are left out",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_used_are_told(pictures: list[Picture], text: str, kept: int, word: str) -> None:
+    file = pictures[0].labels
+    file.write_text(text, "utf-8")
+    sample = Samples(pictures[:1], Recipe(NETWORK, 3))(Job(0, 64, 64))
+    assert len(sample.truth) == kept
+    assert len(sample.skipped) == bool(word)
+    assert all(each.startswith(f"`{file}`{word}") for each in sample.skipped)
+
+
+def test_a_label_file_that_cannot_be_read_is_told(pictures: list[Picture]) -> None:
+    pictures[0].labels.unlink()
+    pictures[0].labels.mkdir()
+    (word,) = Samples(pictures[:1], Recipe(NETWORK, 3))(Job(0, 64, 64)).skipped
+    assert "cannot be read" in word
+    assert word.endswith("its image counts as one without objects")
+
+
 def test_nothing_but_unreadable_pictures_is_an_error(pictures: list[Picture]) -> None:
     for each in pictures:
         each.path.write_bytes(b"")
