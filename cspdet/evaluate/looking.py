@@ -113,8 +113,9 @@ class _Notes:
         self.warn = warn
         self.parts: list[Collected] = []
         self.skipped: list[int] = []
-        # Where labels are missing, and what is wrong with others.
+        # Where labels are missing, or begin with a mark, and what is wrong with others.
         self.missing: list[Path] = []
+        self.marked: list[Path] = []
         self.faults: list[str] = []
 
     def skip(self, picture: Picture, error: CspdetError) -> None:
@@ -153,6 +154,8 @@ class _Notes:
         for fault in there.faults:
             if fault.code == "missing-labels":
                 self.missing.append(path)
+            elif fault.code == "marked-labels":
+                self.marked.append(path)
             else:
                 self.faults.append(f"`{path}`{f', line {fault.line}' if fault.line else ''}: {fault.message}")
         good = (there.rows[:, 0] >= 0) & (there.rows[:, 0] < self.classes)
@@ -168,6 +171,10 @@ class _Notes:
                 f"{len(self.missing):,} of {counted(len(self.parts), 'image')} {'has' if len(self.missing) == 1 else 'have'}"
             )
             self.warn(f"{there} no label file, such as `{self.missing[0]}`: nothing is expected there")
+        if self.marked:
+            begin = "begins" if len(self.marked) == 1 else "begin"
+            there = f"{counted(len(self.marked), 'label file')} {begin} with a byte-order mark, such as `{self.marked[0]}`"
+            self.warn(f"{there}: the objects count here, but Darknet reads none of them")
         if self.faults:
             more = f" (and {len(self.faults) - 1:,} more labels)" if len(self.faults) > 1 else ""
             self.warn(f"{self.faults[0]}: left out{more}")

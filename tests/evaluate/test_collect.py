@@ -162,6 +162,15 @@ def test_labels_that_are_no_good(folder: Path, pictures: list[Picture]) -> None:
     assert len(warned) == 2
 
 
+def test_labels_behind_a_byte_order_mark_count(pictures: list[Picture]) -> None:
+    pictures[0].labels.write_text("\ufeff0 .5 .5 .1 .1\n", "utf-8")
+    warned: list[str] = []
+    seen = collect(nothing, pictures, COLOURS, warn=warned.append)
+    assert (seen.truth.image == pictures[0].line).sum() == 1
+    there = f"1 label file begins with a byte-order mark, such as `{pictures[0].labels}`"
+    assert warned == [f"{there}: the objects count here, but Darknet reads none of them"]
+
+
 def test_difficult_objects(folder: Path, pictures: list[Picture]) -> None:
     """A list as `voc_label_difficult.py` makes it: of images that are not there, with labels that are."""
     (folder / "difficult.txt").write_text("images/difficult_1.jpg\nimages/difficult_2.jpg\nimages/difficult_3.jpg\n")
