@@ -25,9 +25,9 @@ from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics
 from cspdet.commands.loading import check_classes, positive
 from cspdet.cores import usable_cores
 from cspdet.errors import UsageError
-from cspdet.files import make_folder
+from cspdet.files import make_folder, real_path
 from cspdet.graph import Graph
-from cspdet.paths import is_file
+from cspdet.paths import is_file, is_folder
 from cspdet.text import counted, printable
 
 if TYPE_CHECKING:
@@ -95,10 +95,8 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
     with joined(_device(arguments)) as team:
         device = usable_device(str(device_of(_device(arguments), team)))
         name = Path(arguments.cfg).stem
-        backup = Path(arguments.backup) if arguments.backup else data.backup
-        make_folder(backup)
         settings = Settings(
-            backup,
+            _backup(arguments, data, name),
             name,
             arguments.seed,
             _workers(arguments.workers),
@@ -109,6 +107,7 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
             arguments.keep_every,
             arguments.map_every or 0,
         )
+        make_folder(settings.backup)
         task: Task
         if graph.heads:
             task = Detecting(graph, pictures, arguments.seed)
@@ -152,6 +151,30 @@ def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
 
 
 # -- what is given ----------------------------------------------------------------------------------------------------
+
+
+def _backup(arguments: Namespace, data: Description, name: str) -> Path:
+    """The folder for weights. Of two that `backup` of the .data file may mean, `--resume` wants the one with the checkpoint.
+
+    Raises:
+        UsageError: both have a checkpoint, or neither.
+    """
+    if arguments.backup:
+        return Path(arguments.backup)
+    chosen = data.backup
+    beside = data.path.parent / (data.written.get("backup") or "backup")
+    if real_path(chosen) == real_path(beside) or not is_folder(beside):
+        return chosen
+    both = f"`{chosen}` of the working directory and `{beside}`, beside the .data file,"
+    begun = [folder for folder in (chosen, beside) if is_file(folder / f"{name}.checkpoint")]
+    if arguments.resume and len(begun) != 1:
+        has = "each have" if begun else "are there, but neither has"
+        raise UsageError(f"{both} {has} `{name}.checkpoint`", "say which by `--backup FOLDER`, or start without `--resume`")
+    if arguments.resume:
+        return begun[0]
+    if _first():
+        print(printable(f"note: {both} are there: weights go into the first; `--backup` names another"), file=sys.stderr)
+    return chosen
 
 
 def _check_labels(pictures: Sequence[Picture], data: Description) -> None:

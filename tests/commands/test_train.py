@@ -165,6 +165,32 @@ def test_resuming_what_never_began(run: Run, data: Path, cfg: Path) -> None:
     assert "there is no checkpoint" in err
 
 
+def test_a_folder_in_the_working_directory_does_not_hide_the_checkpoint(
+    run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run("train", data, cfg, "--workers", 0)[0] == 0
+    beside = data.parent / "backup"
+    (tmp_path / "elsewhere" / "backup").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = run("train", data, cfg, "--workers", 0, "--resume")
+    assert f"`{beside / 'X.checkpoint'}` is of a training that is finished" in err
+    (beside / "X.checkpoint").rename(tmp_path / "kept")
+    code, _, err = run("train", data, cfg, "--workers", 0, "--resume")
+    assert code == 2
+    both = f"`backup` of the working directory and `{beside}`, beside the .data file,"
+    assert f"error: {both} are there, but neither has `X.checkpoint`" in err
+    assert "--backup FOLDER" in err
+    code, out, err = run("train", data, cfg, "--workers", 0)
+    assert code == 0
+    assert f"note: {both} are there: weights go into the first" in err
+    assert f"saved: {Path('backup', 'X_final.weights')}" in out
+    (tmp_path / "kept").rename(beside / "X.checkpoint")
+    code, _, err = run("train", data, cfg, "--workers", 0, "--resume")
+    assert code == 2
+    assert f"error: {both} each have `X.checkpoint`" in err
+    assert run("train", data, cfg, "--workers", 0, "-clear", "--backup", "backup")[2] == ""
+
+
 def test_one_corrupt_picture_among_many(run: Run, data: Path, cfg: Path) -> None:
     (data.parent / "images" / "3.png").write_bytes(b"no picture")
     code, _, err = run("train", data, cfg, "--workers", 0)
