@@ -107,7 +107,6 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
             arguments.keep_every,
             arguments.map_every or 0,
         )
-        make_folder(settings.backup)
         task: Task
         if graph.heads:
             task = Detecting(graph, pictures, arguments.seed)
@@ -121,6 +120,7 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
         elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.backup.checkpoint)):
             cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
             raise UsageError(f"`{trainer.backup.checkpoint}` is there: this training was begun, and may be finished", cure)
+        make_folder(settings.backup)
         return _run(trainer, team, tensorboard=arguments.tensorboard)
 
 

@@ -191,6 +191,20 @@ def test_a_folder_in_the_working_directory_does_not_hide_the_checkpoint(
     assert run("train", data, cfg, "--workers", 0, "-clear", "--backup", "backup")[2] == ""
 
 
+def test_a_call_that_fails_leaves_no_folder(run: Run, data: Path, cfg: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.cfg"
+    other.write_text(tiny_text(steps=3).replace("filters=8", "filters=16"))
+    assert run("train", data, other, "--workers", 0)[0] == 0
+    weights = data.parent / "backup" / "other_final.weights"
+    new = tmp_path / "new"
+    for words in ((weights, "-clear"), ("--resume",), ("--device", "banana")):
+        assert run("train", data, cfg, *words, "--workers", 0, "--backup", new)[0] in (1, 2)
+        assert not new.exists()
+    cfg.write_text(tiny_text(steps=3).replace("max_batches=3", "max_batches=0"))
+    assert run("train", data, cfg, "--workers", 0, "--backup", new)[0] == 2
+    assert not new.exists()
+
+
 def test_one_corrupt_picture_among_many(run: Run, data: Path, cfg: Path) -> None:
     (data.parent / "images" / "3.png").write_bytes(b"no picture")
     code, _, err = run("train", data, cfg, "--workers", 0)
