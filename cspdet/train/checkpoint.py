@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from cspdet.data.pictures import Picture
 from cspdet.errors import UsageError, WeightsError
 from cspdet.files import replacing
 from cspdet.graph import Graph
-from cspdet.plain import plain_text
+from cspdet.train.origin import changed
 
 # Raised when what a checkpoint holds changes.
 _FORM = 1
@@ -43,18 +40,8 @@ class Checkpoint(NamedTuple):
     averages: dict[str, Any]
     # What the log and the choice of the best weights go on from.
     progress: dict[str, Any]
-    # What must be the same for training to go on, as `origin_of` gives it.
+    # What must be the same for training to go on, as `origin.origin_of` gives it.
     origin: dict[str, str]
-
-
-def origin_of(graph: Graph, pictures: Iterable[Picture], seed: int) -> dict[str, str]:
-    """What must not change while training is interrupted: the cfg's text, the images, the seed."""
-    listed = "\n".join(picture.written for picture in pictures)
-    return {
-        "cfg": hashlib.sha256(plain_text(graph).encode()).hexdigest(),
-        "list of images": hashlib.sha256(listed.encode()).hexdigest(),
-        "seed": str(seed),
-    }
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -67,8 +54,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         torch.save({"form": _FORM, **checkpoint._asdict()}, file)
 
 
-def load(path: Path, origin: dict[str, str]) -> Checkpoint:
-    """Read a checkpoint of a training that had the same origin.
+def load(path: Path, origin: dict[str, str], graph: Graph) -> Checkpoint:
+    """Read a checkpoint of a training of `graph` that had the same origin.
 
     Raises:
         UsageError: there is none, or it belongs to another cfg, other images or another seed.
@@ -90,10 +77,8 @@ def load(path: Path, origin: dict[str, str]) -> Checkpoint:
     if not isinstance(found, dict) or found.pop("form", None) != _FORM or set(found) != set(Checkpoint._fields):
         raise WeightsError(f"`{path}` is no checkpoint of this version", ANEW)
     checkpoint = Checkpoint(**found)
-    for what, value in origin.items():
-        if checkpoint.origin.get(what) != value:
-            raise UsageError(
-                f"`{path}` was made with another {what}: training cannot go on from it",
-                f"give the same {what} as then; or {ANEW}",
-            )
+    if found := changed(checkpoint.origin, origin, graph):
+        what, how = found
+        message = f"`{path}` was made with another {what}{how}; training cannot go on from it"
+        raise UsageError(message, f"give the same {what} as then; or {ANEW}")
     return checkpoint

@@ -26,6 +26,7 @@ from cspdet.train.jobs import Jobs
 from cspdet.train.loader import Batch, batches
 from cspdet.train.log import Log, Row
 from cspdet.train.losses.base import Loss, Progress
+from cspdet.train.origin import origin_of
 from cspdet.train.processes import Team
 from cspdet.train.tasks import Task
 
@@ -86,7 +87,7 @@ class Trainer:
         """
         self.graph, self.task, self.settings, self.team, self.score = graph, task, settings, team or Team(), score
         self.backup = Backup(settings.backup, settings.name, graph)
-        self.origin = checkpoint.origin_of(graph, task.pictures, settings.seed)
+        self.origin = origin_of(graph, task.pictures, settings.seed)
         net = graph.net
         requirements.check_recipe(graph)
         self.subdivisions = min(net.subdivisions, net.batch)
@@ -319,7 +320,7 @@ class Trainer:
             UsageError: there is none, or it is of another training.
             WeightsError: it is damaged.
         """
-        found = checkpoint.load(self.backup.checkpoint, self.origin)
+        found = checkpoint.load(self.backup.checkpoint, self.origin, self.graph)
         if found.iteration >= self.graph.net.max_batches:
             message = f"`{self.backup.checkpoint}` is of a training that is finished: it made all {found.iteration:,} steps"
             raise UsageError(message, checkpoint.ANEW)

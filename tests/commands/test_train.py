@@ -95,7 +95,7 @@ def test_a_finished_training_can_be_made_longer(run: Run, data: Path, cfg: Path)
     cfg.write_text(tiny_text(steps=5))
     code, _, err = run("train", data, cfg, "--workers", 0, "--resume")
     assert code == 2
-    assert "made with another cfg" in err
+    assert f"made with another cfg: `[net]` had `max_batches=3` then, and has `max_batches=5` now ({cfg}:10);" in err
     assert "give `backup/X_last.weights` in place of `--resume`" in err
     code, out, err = run("train", data, cfg, data.parent / "backup" / "X_last.weights", "--workers", 0)
     assert code == 0, err

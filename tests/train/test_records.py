@@ -15,6 +15,7 @@ from cspdet.train import checkpoint
 from cspdet.train.chart import draw
 from cspdet.train.checkpoint import Checkpoint
 from cspdet.train.log import Log, Row
+from tests.train.material import tiny
 
 
 def row(iteration: int, score: float | None = None) -> Row:
@@ -80,7 +81,7 @@ def made(**values: Any) -> Checkpoint:
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "X.checkpoint"
     checkpoint.save(path, made())
-    found = checkpoint.load(path, {"cfg": "x", "seed": "0"})
+    found = checkpoint.load(path, {"cfg": "x", "seed": "0"}, tiny())
     assert (found.iteration, found.progress) == (7, {"best": 0.5, "average_loss": 1.25})
     assert torch.equal(found.network["a"], torch.arange(5.0))
     assert found.optimizer["param_groups"][0]["lr"] == 0.1
@@ -89,17 +90,17 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "X.checkpoint"
     with pytest.raises(UsageError, match="there is no checkpoint"):
-        checkpoint.load(path, {})
+        checkpoint.load(path, {}, tiny())
     checkpoint.save(path, made())
     with pytest.raises(UsageError, match="made with another cfg"):
-        checkpoint.load(path, {"cfg": "y"})
+        checkpoint.load(path, {"cfg": "y"}, tiny())
     for damage in (b"", b"no checkpoint", path.read_bytes()[:300]):
         path.write_bytes(damage)
         with pytest.raises(WeightsError, match="cannot be read as a checkpoint"):
-            checkpoint.load(path, {})
+            checkpoint.load(path, {}, tiny())
     torch.save({"form": 0}, path)
     with pytest.raises(WeightsError, match="no checkpoint of this version"):
-        checkpoint.load(path, {})
+        checkpoint.load(path, {}, tiny())
 
 
 def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
     data[data.index(network["a"].numpy().tobytes()) + 2002] ^= 1
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="cannot be read as a checkpoint: it is damaged"):
-        checkpoint.load(path, {})
+        checkpoint.load(path, {}, tiny())
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,5 +125,5 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(UsageError, match="no space left"):
         checkpoint.save(path, made(iteration=8))
-    assert checkpoint.load(path, {}).iteration == 7
+    assert checkpoint.load(path, {}, tiny()).iteration == 7
     assert [each.name for each in tmp_path.iterdir()] == ["X.checkpoint"]
