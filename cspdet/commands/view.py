@@ -41,6 +41,8 @@ class View:
             augmented = [each for each in ("mosaic", "mixup", "cutmix", "flip", "letter_box") if getattr(net, each)]
             batch = f"batches of {trainer.batch} in {trainer.subdivisions}"
             steps = f"steps {trainer.iteration + 1:,} to {net.max_batches:,} on {trainer.device}"
+            if trainer.iteration >= net.max_batches:
+                steps = f"all {net.max_batches:,} steps are made"
             how = f" with {', '.join(augmented)}" if augmented else ""
             print(printable(f"{trainer.settings.name}: {len(trainer.task.pictures):,} images, {batch}, {steps}{how}"))
         if self.visible and sys.stderr.isatty():

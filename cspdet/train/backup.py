@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor
 
+from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.network import as_array
 from cspdet.train.chart import draw
@@ -20,6 +23,8 @@ class Backup:
 
     def __init__(self, folder: Path, name: str, graph: Graph) -> None:
         self.folder, self.name, self.graph = folder, name, graph
+        # The step that the checkpoint is of.
+        self.saved: int | None = None
 
     def weights(self, suffix: str) -> Path:
         """The place of `X_last.weights` and its kin."""
@@ -29,6 +34,32 @@ class Backup:
     def checkpoint(self) -> Path:
         """The place of the checkpoint."""
         return self.folder / f"{self.name}.checkpoint"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the weights of the last step are those of the end, too."""
+        with suppress(OSError):
+            return filecmp.cmp(self.weights("last"), self.weights("final"), shallow=False)
+        return False
+
+    @contextmanager
+    def told(self, iteration: int) -> Iterator[None]:
+        """Have errors of writing say where this leaves a training that has made so many steps.
+
+        Raises:
+            UsageError: what is written within cannot be written.
+        """
+        try:
+            yield
+        except UsageError as error:
+            how = "start again: no step was saved"
+            if self.saved is not None:
+                how = f"`--resume` goes on from step {self.saved:,}, which is saved in `{self.checkpoint}`"
+            if self.saved == iteration == self.graph.net.max_batches:
+                how = f"`--resume` writes it: all steps are made, and saved in `{self.checkpoint}`"
+            raise UsageError(
+                f"{error.message}; training ends at step {iteration:,}", f"once it can be written, {how}"
+            ) from None
 
     def write(self, suffix: str, state: Mapping[str, Tensor], images: int) -> None:
         """Write the state of a plain network that was trained on so many images.

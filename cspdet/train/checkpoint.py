@@ -12,17 +12,12 @@ import torch
 from cspdet.errors import UsageError, WeightsError
 from cspdet.files import replacing
 from cspdet.graph import Graph
+from cspdet.paths import is_file
 from cspdet.train.origin import changed
 
 # Raised when what a checkpoint holds changes.
 _FORM = 1
 
-
-# How training goes on without a checkpoint.
-ANEW = (
-    "to go on from the weights, give `backup/X_last.weights` in place of `--resume`: the steps they have made count, so that a "
-    "larger `max_batches` goes on; with `-clear` they do not"
-)
 # What reading a file that is no checkpoint may end in.
 _DAMAGED = (
     *(RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError),
@@ -54,6 +49,17 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         torch.save({"form": _FORM, **checkpoint._asdict()}, file)
 
 
+def anew(path: Path) -> str:
+    """How training goes on without the checkpoint."""
+    weights = path.with_name(f"{path.stem}_last.weights")
+    if not is_file(weights):
+        return "start again: `-clear` in place of `--resume`"
+    return (
+        f"to go on from the weights, give `{weights}` in place of `--resume`: the steps they have made count, so that a "
+        "larger `max_batches` goes on; with `-clear` they do not"
+    )
+
+
 def load(path: Path, origin: dict[str, str], graph: Graph) -> Checkpoint:
     """Read a checkpoint of a training of `graph` that had the same origin.
 
@@ -73,12 +79,12 @@ def load(path: Path, origin: dict[str, str], graph: Graph) -> Checkpoint:
     except OSError as error:
         raise UsageError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", "see to its permissions") from None
     except _DAMAGED:
-        raise WeightsError(f"`{path}` cannot be read as a checkpoint: it is damaged, or something else", ANEW) from None
+        raise WeightsError(f"`{path}` cannot be read as a checkpoint: it is damaged, or something else", anew(path)) from None
     if not isinstance(found, dict) or found.pop("form", None) != _FORM or set(found) != set(Checkpoint._fields):
-        raise WeightsError(f"`{path}` is no checkpoint of this version", ANEW)
+        raise WeightsError(f"`{path}` is no checkpoint of this version", anew(path))
     checkpoint = Checkpoint(**found)
     if found := changed(checkpoint.origin, origin, graph):
         what, how = found
         message = f"`{path}` was made with another {what}{how}; training cannot go on from it"
-        raise UsageError(message, f"give the same {what} as then; or {ANEW}")
+        raise UsageError(message, f"give the same {what} as then; or {anew(path)}")
     return checkpoint

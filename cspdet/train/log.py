@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cspdet.files import replacing
+from cspdet.files import replacing, unwritable
 from cspdet.paths import is_file
 
 # Rows kept in memory, for the chart.
@@ -56,14 +56,21 @@ class Log:
             file.write(_text([Row._fields, *map(_words, self.rows)]).encode())
 
     def add(self, row: Row) -> None:
-        """One more row. Without a file, none is kept; of very many, every second one."""
+        """One more row. Without a file, none is kept; of very many, every second one.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
         if self.path is None:
             return
         self.rows.append(row)
         if len(self.rows) > _MOST:
             self.rows = [each for place, each in enumerate(self.rows) if place % 2 or each.mean_average_precision is not None]
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_text([_words(row)]))
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_text([_words(row)]))
+        except OSError as error:
+            raise unwritable(self.path, error) from None
 
 
 def _words(row: Row) -> list[str]:

@@ -188,7 +188,8 @@ class Trainer:
             average, times = self.course.average_loss, self.course.average_loss / self.course.lowest_loss
             self._stop(f"the loss has diverged: its average is {average:.4g}, {times:.0f} times the lowest one")
         row = self._row(totals, size, time.perf_counter() - started, waited)
-        self.log.add(row)
+        with self.backup.told(iteration):
+            self.log.add(row)
         return row
 
     def _ramp(self, iteration: int) -> None:
@@ -285,13 +286,13 @@ class Trainer:
     def write(self, suffix: str, state: dict[str, Tensor] | None = None) -> None:
         """Write the weights as they would be used, or those of `state`."""
         if self.team.leads:
-            self.backup.write(suffix, self.result() if state is None else state, self.iteration * self.batch)
+            with self.backup.told(self.iteration):
+                self.backup.write(suffix, self.result() if state is None else state, self.iteration * self.batch)
 
     def save(self) -> None:
         """Write `_last.weights`, the checkpoint and the chart."""
         if not self.team.leads:
             return
-        self.backup.draw(self.log)
         self.write("last")
         if self.darknet_average and self.iteration >= self.darknet_average.start:
             self.write("ema", self.result(self.darknet_average.state))
@@ -301,29 +302,24 @@ class Trainer:
             if each
         }
         progress = {**asdict(self.course), "best": self.best, "next_score": self.next_score}
-        checkpoint.save(
-            self.backup.checkpoint,
-            checkpoint.Checkpoint(
-                self.iteration,
-                self.network.state_dict(),
-                self.optimizer.state_dict(),
-                averages,
-                progress,
-                self.origin,
-            ),
-        )
+        states = self.network.state_dict(), self.optimizer.state_dict()
+        with self.backup.told(self.iteration):
+            made = checkpoint.Checkpoint(self.iteration, *states, averages, progress, self.origin)
+            checkpoint.save(self.backup.checkpoint, made)
+            self.backup.saved = self.iteration
+            self.backup.draw(self.log)
 
     def resume(self) -> None:
-        """Go on from the checkpoint.
+        """Go on from the checkpoint; of a training that made all steps, to write what is missing.
 
         Raises:
-            UsageError: there is none, or it is of another training.
+            UsageError: there is none, it is of another training, or nothing is left to do.
             WeightsError: it is damaged.
         """
         found = checkpoint.load(self.backup.checkpoint, self.origin, self.graph)
-        if found.iteration >= self.graph.net.max_batches:
+        if found.iteration >= self.graph.net.max_batches and not self.team.agree(not self.backup.complete):
             message = f"`{self.backup.checkpoint}` is of a training that is finished: it made all {found.iteration:,} steps"
-            raise UsageError(message, checkpoint.ANEW)
+            raise UsageError(message, checkpoint.anew(self.backup.checkpoint))
         try:
             self.network.load_state_dict(found.network)
             self.optimizer.load_state_dict(found.optimizer)
@@ -335,8 +331,10 @@ class Trainer:
             self.best, self.next_score = found.progress.pop("best"), found.progress.pop("next_score")
             self.course = Course(**found.progress)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
-            raise WeightsError(f"`{self.backup.checkpoint}` is damaged: it does not fit its own cfg", checkpoint.ANEW) from None
-        self.iteration = found.iteration
+            raise WeightsError(
+                f"`{self.backup.checkpoint}` is damaged: it does not fit its own cfg", checkpoint.anew(self.backup.checkpoint)
+            ) from None
+        self.iteration = self.backup.saved = found.iteration
         if optimizer.freeze(self.network, self.iteration + 1):
             self.module = self._module()
 
@@ -393,7 +391,8 @@ class Trainer:
         plain.load_state_dict(state)
         value = self.score(plain.to(self.device).eval())
         row = row._replace(mean_average_precision=value)
-        self.log.add(row)
+        with self.backup.told(self.iteration):
+            self.log.add(row)
         if value > self.best:
             self.best = value
             self.write("best", state)

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from cspdet.errors import UsageError
+from cspdet.train.backup import Backup
 from cspdet.train.trainer import Trainer
 from tests.conftest import ROOT
 from tests.train.material import shapes, tiny_text
@@ -96,10 +99,74 @@ def test_a_finished_training_can_be_made_longer(run: Run, data: Path, cfg: Path)
     code, _, err = run("train", data, cfg, "--workers", 0, "--resume")
     assert code == 2
     assert f"made with another cfg: `[net]` had `max_batches=3` then, and has `max_batches=5` now ({cfg}:10);" in err
-    assert "give `backup/X_last.weights` in place of `--resume`" in err
+    assert f"give `{data.parent / 'backup' / 'X_last.weights'}` in place of `--resume`" in err
     code, out, err = run("train", data, cfg, data.parent / "backup" / "X_last.weights", "--workers", 0)
     assert code == 0, err
     assert "steps 4 to 5" in out
+
+
+def test_the_final_weights_can_be_written_later(run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they were missed: another step is not made."""
+    write, backup = Backup.write, data.parent / "backup"
+
+    def full(self: Backup, suffix: str, *rest: object) -> None:
+        if suffix == "final":
+            raise UsageError("cannot write it: no space left on device")
+        write(self, suffix, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Backup, "write", full)
+    code, _, err = run("train", data, cfg, "--workers", 0)
+    assert code == 2
+    assert "cannot write it: no space left on device; training ends at step 3" in err
+    assert f"`--resume` writes it: all steps are made, and saved in `{backup / 'X.checkpoint'}`" in err
+    monkeypatch.undo()
+    # Of an earlier training.
+    (backup / "X_final.weights").write_bytes(b"other")
+    log = (backup / "log_X.csv").read_text()
+    code, out, err = run("train", data, cfg, "--workers", 0, "--resume")
+    assert code == 0, err
+    assert "all 3 steps are made" in out
+    assert (backup / "X_final.weights").read_bytes() == (backup / "X_last.weights").read_bytes()
+    assert (backup / "log_X.csv").read_text() == log
+    assert "is finished" in run("train", data, cfg, "--workers", 0, "--resume")[2]
+
+
+@pytest.mark.parametrize(
+    ("full", "how"),
+    [
+        (1, "training ends at step 1\n  help: once it can be written, start again: no step was saved"),
+        (2, "training ends at step 2\n  help: once it can be written, `--resume` goes on from step 1, which is saved in `"),
+    ],
+)
+def test_a_full_disk_says_how_training_goes_on(
+    run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch, full: int, how: str
+) -> None:
+    save, calls = torch.save, []
+
+    def once(made: object, file: object) -> None:
+        calls.append(1)
+        if len(calls) == full:
+            raise OSError(28, "No space left on device")
+        save(made, file)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch, "save", once)
+    code, _, err = run("train", data, cfg, "--workers", 0, "--save-every", 1)
+    assert code == 2
+    assert f"X.checkpoint`: no space left on device; {how}" in err
+
+
+def test_a_log_that_cannot_be_added_to(run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer.step
+
+    def remove(self: Trainer, feed: object) -> object:
+        (data.parent / "backup" / "log_X.csv").unlink(missing_ok=True)
+        (data.parent / "backup" / "log_X.csv").mkdir(exist_ok=True)
+        return step(self, feed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trainer, "step", remove)
+    code, _, err = run("train", data, cfg, "--workers", 0)
+    assert code == 2
+    assert "log_X.csv`: is a directory; training ends at step 1" in err
 
 
 def test_who_reads_along_may_leave(data: Path, cfg: Path) -> None:
