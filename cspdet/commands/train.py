@@ -7,7 +7,7 @@
 
 The recipe is [net] of the cfg. Weights go into the folder `backup` of the .data file: X_last.weights every 100 steps,
 X_best.weights after every evaluation that was the best so far, X_final.weights at the end, X_1000.weights and so on; beside
-them X.checkpoint, chart_X.png and log_X.csv.
+them X.checkpoint, chart_X.png and log_X.csv. Files are told by their endings, so their order does not matter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
-from cspdet.commands.loading import check_classes, positive
+from cspdet.commands.loading import check_classes, positive, sort_files
 from cspdet.cores import usable_cores
 from cspdet.errors import UsageError
 from cspdet.files import make_folder, real_path
@@ -73,6 +73,7 @@ def run(arguments: Namespace) -> int:
     from cspdet.data.description import read_description
     from cspdet.data.pictures import read_list
 
+    _sort(arguments)
     source = read_cfg(arguments.cfg, arguments)
     graph = graph_or_diagnostics(source, dialect_of(arguments))
     if graph is None:
@@ -120,7 +121,9 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
         elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.backup.checkpoint)):
             cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
             raise UsageError(f"`{trainer.backup.checkpoint}` is there: this training was begun, and may be finished", cure)
-        make_folder(settings.backup)
+        if team.leads:
+            make_folder(settings.backup)
+            trainer.backup.check()
         return _run(trainer, team, tensorboard=arguments.tensorboard)
 
 
@@ -131,7 +134,7 @@ def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
     settings = trainer.settings
     if team.leads:
         _say_idle(trainer.graph)
-        trainer.log = Log(settings.backup / f"log_{settings.name}.csv", trainer.iteration)
+        trainer.log = Log(trainer.backup.log, trainer.iteration)
     with ExitStack() as stack:
         view = stack.enter_context(View(trainer, visible=team.leads))
         watchers = [view.show]
@@ -151,6 +154,23 @@ def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
 
 
 # -- what is given ----------------------------------------------------------------------------------------------------
+
+
+def _sort(arguments: Namespace) -> None:
+    """Put each file where its kind stands, as far as endings tell; the others stay in their order.
+
+    Raises:
+        UsageError: there are two of a kind, or one is missing.
+    """
+    kinds = ("data", "cfg", "weights")
+    words = [word for kind in kinds if (word := getattr(arguments, kind))]
+    found, _ = sort_files(words)
+    others = [word for word in words if word not in [found.get(kind) for kind in kinds]]
+    for kind in kinds:
+        setattr(arguments, kind, found.get(kind) or (others.pop(0) if others else None))
+    for kind, name in (("data", ".data"), ("cfg", "cfg")):
+        if not getattr(arguments, kind):
+            raise UsageError(f"there is no {name} file in `{' '.join(words)}`", "as in `cspdet train X.data X.cfg X.weights`")
 
 
 def _backup(arguments: Namespace, data: Description, name: str) -> Path:

@@ -11,8 +11,10 @@ from pathlib import Path
 from torch import Tensor
 
 from cspdet.errors import UsageError
+from cspdet.files import check_writable
 from cspdet.graph import Graph
 from cspdet.network import as_array
+from cspdet.paths import is_folder
 from cspdet.train.chart import draw
 from cspdet.train.log import Log
 from cspdet.weights.codec import Header, layout, write
@@ -34,6 +36,28 @@ class Backup:
     def checkpoint(self) -> Path:
         """The place of the checkpoint."""
         return self.folder / f"{self.name}.checkpoint"
+
+    @property
+    def log(self) -> Path:
+        """The place of the log."""
+        return self.folder / f"log_{self.name}.csv"
+
+    @property
+    def chart(self) -> Path:
+        """The place of the chart."""
+        return self.folder / f"chart_{self.name}.png"
+
+    def check(self) -> None:
+        """See that the files could be written, before there is anything to write.
+
+        Raises:
+            UsageError: one cannot.
+        """
+        for path in (*map(self.weights, ("last", "best", "final")), self.checkpoint, self.log, self.chart):
+            if is_folder(path):
+                cure = "move it away, or name another folder by `--backup`"
+                raise UsageError(f"cannot write `{path}`: a folder stands in its place", cure)
+            check_writable(path)
 
     @property
     def complete(self) -> bool:
@@ -75,4 +99,4 @@ class Backup:
         if log.rows and log.path is not None:
             net = self.graph.net
             largest = net.max_chart_loss if "max_chart_loss" in net.given else math.inf
-            draw(log.path.with_name(f"chart_{self.name}.png"), log.rows, self.name, net.max_batches, largest)
+            draw(self.chart, log.rows, self.name, net.max_batches, largest)

@@ -169,6 +169,27 @@ def test_a_log_that_cannot_be_added_to(run: Run, data: Path, cfg: Path, monkeypa
     assert "log_X.csv`: is a directory; training ends at step 1" in err
 
 
+@pytest.mark.parametrize("name", ["X_last.weights", "X_final.weights", "X.checkpoint", "log_X.csv", "chart_X.png"])
+def test_a_folder_in_the_place_of_a_file_is_seen_before_it_starts(run: Run, data: Path, cfg: Path, name: str) -> None:
+    place = data.parent / "backup" / name
+    place.mkdir(parents=True)
+    code, out, err = run("train", data, cfg, "--workers", 0)
+    assert code == 2
+    assert f"cannot write `{place}`: a folder stands in its place\n  help: move it away" in err
+    assert " 1: " not in out
+
+
+def test_files_in_another_order(run: Run, data: Path, cfg: Path) -> None:
+    assert run("train", cfg, data, "--workers", 0)[0] == 0
+    final = data.parent / "backup" / "X_final.weights"
+    assert run("train", final, cfg, data, "-clear", "--workers", 0)[0] == 0
+    code, _, err = run("train", cfg, final)
+    assert code == 2
+    assert f"there is no .data file in `{cfg} {final}`" in err
+    assert "two cfg files" in run("train", cfg, cfg)[2]
+    assert "there is no cfg file in" in run("train", data, final)[2]
+
+
 def test_who_reads_along_may_leave(data: Path, cfg: Path) -> None:
     """Training goes on, and its workers end with it."""
     command = [sys.executable, "-m", "cspdet", "train", str(data), str(cfg), "--workers", "2", "-map"]
