@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.commands.loading import check_classes, positive, sort_files
 from cspdet.cores import usable_cores
-from cspdet.errors import UsageError
+from cspdet.errors import CspdetError, UsageError
 from cspdet.files import make_folder, real_path
 from cspdet.graph import Graph
 from cspdet.paths import is_file, is_folder
@@ -84,6 +84,8 @@ def run(arguments: Namespace) -> int:
         cure = f"set `classes={data.classes}` there, and `filters` before it; `cspdet check` says how many"
         check_classes(graph, data, cure)
         _check_labels(pictures, data)
+    else:
+        _check_paths(pictures, graph, data)
     return _train(arguments, graph, data, pictures)
 
 
@@ -226,6 +228,27 @@ def _check_labels(pictures: Sequence[Picture], data: Description) -> None:
     raise UsageError(f"{reason}: there is nothing to train on", f"run `cspdet data check {data.path}`")
 
 
+def _check_paths(pictures: Sequence[Picture], graph: Graph, data: Description) -> None:
+    """See that a classifier has anything to learn; ends at the first image whose path tells a class.
+
+    Raises:
+        UsageError: no path does.
+    """
+    from cspdet.data.classes import class_of
+
+    names, word = data.labels, ""
+    for picture in pictures:
+        try:
+            class_of(picture, names)
+        except CspdetError as error:
+            word = word or error.message
+        else:
+            return
+    message = f"no path of {counted(len(pictures), 'image')} tells a class, as a classifier needs it; the first: {word}"
+    cure = f"`cspdet data check --classify {data.path}` lists them; to find objects, `{graph.source.path}` needs a head"
+    raise UsageError(message, f"{cure} such as `[yolo]`")
+
+
 def _workers(asked: int | None) -> int:
     """Processes that prepare images for this one."""
     cores = usable_cores()
@@ -288,6 +311,8 @@ def _score(data: Description, graph: Graph, team: Team) -> Score:
     pictures = read_list(data.list_of("valid"))
     if graph.heads:
         _check_labels(pictures, data)
+    else:
+        _check_paths(pictures, graph, data)
     return Scorer(pictures, data.names, team) if graph.heads else ClassScorer(pictures, data.labels, team)
 
 

@@ -65,7 +65,8 @@ class View:
         if self.warnings <= _MOST_WARNINGS:
             print(f"warning: {printable(word)}", file=sys.stderr)
         if self.warnings == _MOST_WARNINGS:
-            print("warning: what else is left out is not shown; `cspdet data check` lists it", file=sys.stderr)
+            check = "cspdet data check" if self.trainer.graph.heads else "cspdet data check --classify"
+            print(f"warning: what else is left out is not shown; `{check}` lists it", file=sys.stderr)
 
     def show(self, row: Row) -> None:
         """A step is done. Where nobody reads any more, training goes on in silence."""

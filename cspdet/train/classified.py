@@ -53,7 +53,7 @@ class ClassSamples:
     def __init__(self, pictures: Sequence[Picture], recipe: ClassRecipe, names: Sequence[str]) -> None:
         self.recipe = recipe
         self.names = names
-        self.reader = Reader(pictures, recipe.colours)
+        self.reader = Reader(pictures, recipe.colours, "cspdet data check --classify")
 
     def __call__(self, job: Job) -> Sample:
         """The sample of a job; its truth is (classes,), the share of each.

@@ -62,9 +62,11 @@ class Reader:
     Darknet draws pictures at random.
     """
 
-    def __init__(self, pictures: Sequence[Picture], recipe: Recipe) -> None:
+    def __init__(self, pictures: Sequence[Picture], recipe: Recipe, check: str = "cspdet data check") -> None:
+        """`check` is the command that says what is wrong with the pictures."""
         self.pictures = pictures
         self.recipe = recipe
+        self.check = check
         self._pass = -1
         self._order = np.zeros(0, np.int64)
 
@@ -104,7 +106,7 @@ class Reader:
                 continue
             return picture, pixels if self.recipe.network.channels == 3 else to_channels(pixels, 1)
         message = f"{_PATIENCE} pictures in a row cannot be used; the last: {last}"
-        raise UsageError(message, "`cspdet data check` lists them")
+        raise UsageError(message, f"`{self.check}` lists them")
 
 
 class Samples:

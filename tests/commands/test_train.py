@@ -420,6 +420,27 @@ def test_a_classifier(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "trained" / "c_best.weights").exists()
 
 
+def test_a_classifier_and_the_data_of_a_detector(run: Run, data: Path, tmp_path: Path) -> None:
+    cfg = tmp_path / "c.cfg"
+    cfg.write_text(
+        "[net]\nwidth=16\nheight=16\nchannels=3\nbatch=2\nmax_batches=4\n[convolutional]\nfilters=2\nsize=1\n"
+        "activation=linear\n[avgpool]\n[softmax]\n"
+    )
+    code, out, err = run("train", data, cfg, "--workers", 0)
+    assert code == 2
+    assert "error: no path of 6 images tells a class, as a classifier needs it; the first: `" in err
+    assert f"`cspdet data check --classify {data}` lists them; to find objects, `{cfg}` needs a head" in err
+    assert out == ""
+    assert not (data.parent / "backup").exists()
+    # One that tells is enough to start with, and is all there is.
+    (data.parent / "disc").mkdir()
+    (data.parent / "images" / "0.png").rename(data.parent / "disc" / "0.png")
+    change(data.with_name("list.txt"), "images/0.png", "disc/0.png")
+    code, _, err = run("train", data, cfg, "--workers", 0)
+    assert code == 0, err
+    assert "no name of a class is part of its path: it is left out" in err
+
+
 def test_tensorboard(run: Run, data: Path, cfg: Path) -> None:
     try:
         import tensorboard  # noqa: F401
