@@ -74,6 +74,7 @@ def run(arguments: Namespace) -> int:
     from cspdet.data.pictures import read_list
 
     _sort(arguments)
+    _check_options(arguments)
     source = read_cfg(arguments.cfg, arguments)
     graph = graph_or_diagnostics(source, dialect_of(arguments))
     if graph is None:
@@ -95,6 +96,7 @@ def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequ
     from cspdet.train.tasks import Classifying, Detecting, Task
     from cspdet.train.trainer import Settings, Trainer
 
+    _say_without_gpu(arguments)
     with joined(_device(arguments)) as team:
         device = usable_device(str(device_of(_device(arguments), team)))
         name = Path(arguments.cfg).stem
@@ -173,6 +175,32 @@ def _sort(arguments: Namespace) -> None:
     for kind, name in (("data", ".data"), ("cfg", "cfg")):
         if not getattr(arguments, kind):
             raise UsageError(f"there is no {name} file in `{' '.join(words)}`", "as in `cspdet train X.data X.cfg X.weights`")
+
+
+def _check_options(arguments: Namespace) -> None:
+    """See that no option goes without effect because of another.
+
+    Raises:
+        UsageError: one does.
+    """
+    if arguments.map_every and not arguments.map:
+        raise UsageError("`--map-every` has no effect without `-map`", "add `-map`")
+    if arguments.resume and (arguments.weights or arguments.clear):
+        other = f"`{arguments.weights}`" if arguments.weights else "`-clear`"
+        raise UsageError(f"`--resume` goes on from the checkpoint, so that {other} has no effect", "leave one of them out")
+
+
+def _say_without_gpu(arguments: Namespace) -> None:
+    """A word where `-gpus` or `-i` changes nothing."""
+    import torch
+
+    given = f"-gpus {arguments.gpus}" if arguments.gpus else "" if arguments.gpu is None else f"-i {arguments.gpu}"
+    if not given or not _first():
+        return
+    if arguments.device:
+        print(f"note: `{given}` has no effect: `--device {arguments.device}` says where to compute", file=sys.stderr)
+    elif not torch.cuda.is_available():
+        print(f"note: `{given}` has no effect: PyTorch finds no GPU, and the CPU computes", file=sys.stderr)
 
 
 def _backup(arguments: Namespace, data: Description, name: str) -> Path:

@@ -222,12 +222,28 @@ def test_valid_images_without_objects_are_seen_before_it_starts(run: Run, data: 
         (("--device", "banana"), "there is no device `banana`"),
         (("--workers", "many"), "`many` is not a number from 0"),
         (("--save-every", 0), "`0` is no number from 1 on"),
+        (("--map-every", 5), "`--map-every` has no effect without `-map`"),
+        (("--resume", "-clear"), "so that `-clear` has no effect"),
+        (("x.weights", "--resume"), "so that `x.weights` has no effect"),
     ],
 )
 def test_bad_options(run: Run, data: Path, cfg: Path, words: tuple[object, ...], message: str) -> None:
     code, _, err = run("train", data, cfg, *words)
     assert code == 2
     assert message in err
+
+
+def test_options_of_darknet_that_have_no_effect_are_named(
+    run: Run, data: Path, cfg: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, _, err = run("train", data, cfg, "--workers", 0, "-gpus", "0,1", "-dont_show")
+    assert code == 0
+    assert err == "note: `-gpus 0,1` has no effect: PyTorch finds no GPU, and the CPU computes\n"
+    code, _, err = run("train", data, cfg, "-clear", "--workers", 0, "-i", "3", "--device", "cpu")
+    assert code == 0
+    assert err == "note: `-i 3` has no effect: `--device cpu` says where to compute\n"
+    assert run("train", data, cfg, "-clear", "--workers", 0)[2] == ""
 
 
 @pytest.mark.parametrize(
