@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from cspdet.text import printable
+from cspdet.text import counted, printable
 
 if TYPE_CHECKING:
     from cspdet.train.log import Row
@@ -34,17 +34,21 @@ class View:
         self.live: Any = None
 
     def __enter__(self) -> Self:
+        from cspdet.train.inert import idle
+
         trainer = self.trainer
         trainer.on_skipped = self.warn  # type: ignore[method-assign]
         if self.visible:
             net = trainer.graph.net
-            augmented = [each for each in ("mosaic", "mixup", "cutmix", "flip", "letter_box") if getattr(net, each)]
+            void = {each.option for each in idle(trainer.graph) if each.section == net.names[0]}
+            kinds = ("mosaic", "mixup", "cutmix", "flip", "letter_box")
+            augmented = [each for each in kinds if getattr(net, each) and each not in void]
             batch = f"batches of {trainer.batch} in {trainer.subdivisions}"
             steps = f"steps {trainer.iteration + 1:,} to {net.max_batches:,} on {trainer.device}"
             if trainer.iteration >= net.max_batches:
                 steps = f"all {net.max_batches:,} steps are made"
             how = f" with {', '.join(augmented)}" if augmented else ""
-            print(printable(f"{trainer.settings.name}: {len(trainer.task.pictures):,} images, {batch}, {steps}{how}"))
+            print(printable(f"{trainer.settings.name}: {counted(len(trainer.task.pictures), 'image')}, {batch}, {steps}{how}"))
         if self.visible and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live

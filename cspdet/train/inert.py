@@ -109,19 +109,21 @@ class Idle(NamedTuple):
 
 
 def idle(graph: Graph) -> Iterator[Idle]:
-    """The options of a cfg that do nothing here, one of each kind, where they were first written."""
+    """The options of a cfg that do nothing here, one of each kind, where they were first written, in the order of the text."""
     seen: set[tuple[str, str]] = set()
     sections = [(graph.net_section, graph.net), *((node.section, node.layer) for node in graph.nodes)]
     of_kind = NOT_OF_DETECTORS if graph.heads else NOT_OF_CLASSIFIERS
     for section, layer in sections:
-        for option, reason in (reasons(layer) | (of_kind if layer is graph.net else {})).items():
+        listed = reasons(layer) | (of_kind if layer is graph.net else {})
+        # In the order of the text.
+        for option in dict.fromkeys(entry.key for entry in section.entries if entry.key in listed):
             default = layer.options[option].default if option in layer.options else None
             if option not in layer.given or getattr(layer, attribute(option), None) == default:
                 continue
             kind = (layer.names[0], option)
             if kind not in seen:
                 seen.add(kind)
-                yield Idle(place(section, option, graph.dialect), layer.names[0], option, reason)
+                yield Idle(place(section, option, graph.dialect), layer.names[0], option, listed[option])
 
 
 def reasons(layer: Layer) -> dict[str, str]:

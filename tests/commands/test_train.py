@@ -405,6 +405,19 @@ def test_what_is_said_before_it_starts(run: Run, data: Path, cfg: Path, monkeypa
     assert "batches of 3 in 3" in out
 
 
+def test_what_does_nothing_is_not_announced(run: Run, data: Path, cfg: Path) -> None:
+    cfg.write_text(tiny_text(steps=1, net="cutmix=1\nmosaic=1\nmosaic_bound=1"))
+    code, out, err = run("train", data, cfg, "--workers", 0)
+    assert code == 0
+    assert "`cutmix` of `[net]` does nothing here" in err
+    assert "on cpu with mosaic, flip\n" in out
+
+
+def test_one_image_is_one_image(run: Run, data: Path, cfg: Path) -> None:
+    data.with_name("list.txt").write_text("images/0.png\n")
+    assert "X: 1 image, batches" in run("train", data, cfg, "--workers", 0)[1]
+
+
 def test_heads_that_cannot_be_trained(run: Run, data: Path, tmp_path: Path) -> None:
     cfg = tmp_path / "v1.cfg"
     head = "[connected]\noutput=36\nactivation=linear\n[detection]\nclasses=2\nside=2\nnum=1\ncoords=4\n"

@@ -35,12 +35,14 @@ def test_every_training_option_is_read_or_listed(section: str) -> None:
 
 def test_idle_options_are_named_once_and_only_where_they_ask_for_something() -> None:
     assert {*NOT_OF_DETECTORS, *NOT_OF_CLASSIFIERS} <= set(BY_NAME["net"].options)
-    graph = tiny(net="mosaic_bound=1\nattention=0\nangle=7\nblur=1", head="track_ciou_norm=.5", first="sway=1")
+    graph = tiny(net="angle=7\nattention=0\nmosaic_bound=1\nblur=1", head="track_ciou_norm=.5", first="sway=1")
     found = [(each.section, each.option, each.place.line) for each in idle(graph)]
     assert [each[:2] for each in found] == [
-        ("net", "mosaic_bound"),
         ("net", "angle"),
+        ("net", "mosaic_bound"),
         ("convolutional", "sway"),
         ("yolo", "track_ciou_norm"),
     ]
-    assert all(line > 1 for *_, line in found)
+    lines = [line for *_, line in found]
+    assert lines == sorted({*lines})
+    assert lines[0] > 1
