@@ -17,7 +17,8 @@ import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,15 +71,31 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Train."""
-    from cspdet.data.description import read_description
-    from cspdet.data.pictures import read_list
+    from cspdet.train.processes import joined
 
     _sort(arguments)
     _check_options(arguments)
+    _say_without_gpu(arguments)
+    with joined(_device(arguments)) as team:
+        graph = _graph(arguments, team)
+        return 1 if graph is None else _train(arguments, graph, team)
+
+
+def _graph(arguments: Namespace, team: Team) -> Graph | None:
+    """The network; None after its errors were printed, which one process does for all."""
     source = read_cfg(arguments.cfg, arguments)
-    graph = graph_or_diagnostics(source, dialect_of(arguments))
-    if graph is None:
-        return 1
+    with nullcontext() if team.leads else redirect_stderr(StringIO()):
+        return graph_or_diagnostics(source, dialect_of(arguments))
+
+
+def _train(arguments: Namespace, graph: Graph, team: Team) -> int:
+    from cspdet.data.description import read_description
+    from cspdet.data.pictures import read_list
+    from cspdet.network import usable_device
+    from cspdet.train.processes import device_of
+    from cspdet.train.tasks import Classifying, Detecting, Task
+    from cspdet.train.trainer import Settings, Trainer
+
     data = read_description(arguments.data)
     pictures = read_list(data.list_of("train"))
     if graph.heads:
@@ -87,48 +104,37 @@ def run(arguments: Namespace) -> int:
         _check_labels(pictures, data)
     else:
         _check_paths(pictures, graph, data)
-    return _train(arguments, graph, data, pictures)
-
-
-def _train(arguments: Namespace, graph: Graph, data: Description, pictures: Sequence[Picture]) -> int:
-    from cspdet.network import usable_device
-    from cspdet.train.processes import device_of, joined
-    from cspdet.train.tasks import Classifying, Detecting, Task
-    from cspdet.train.trainer import Settings, Trainer
-
-    _say_without_gpu(arguments)
-    with joined(_device(arguments)) as team:
-        device = usable_device(str(device_of(_device(arguments), team)))
-        name = Path(arguments.cfg).stem
-        settings = Settings(
-            _backup(arguments, data, name),
-            name,
-            arguments.seed,
-            _workers(arguments.workers),
-            str(device),
-            None if arguments.precision is None else arguments.precision == "bfloat16",
-            arguments.compile,
-            arguments.save_every,
-            arguments.keep_every,
-            arguments.map_every or 0,
-        )
-        task: Task
-        if graph.heads:
-            task = Detecting(graph, pictures, arguments.seed)
-        else:
-            task = Classifying(graph, pictures, data.labels, arguments.seed)
-        network, seen = _network(arguments, graph)
-        score = _score(data, graph, team) if arguments.map else None
-        trainer = Trainer(graph, network, task, settings, team, seen=0 if arguments.clear else seen, score=score)
-        if arguments.resume:
-            trainer.resume()
-        elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.backup.checkpoint)):
-            cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
-            raise UsageError(f"`{trainer.backup.checkpoint}` is there: this training was begun, and may be finished", cure)
-        if team.leads:
-            make_folder(settings.backup)
-            trainer.backup.check()
-        return _run(trainer, team, tensorboard=arguments.tensorboard)
+    device = usable_device(str(device_of(_device(arguments), team)))
+    name = Path(arguments.cfg).stem
+    settings = Settings(
+        _backup(arguments, data, name),
+        name,
+        arguments.seed,
+        _workers(arguments.workers),
+        str(device),
+        None if arguments.precision is None else arguments.precision == "bfloat16",
+        arguments.compile,
+        arguments.save_every,
+        arguments.keep_every,
+        arguments.map_every or 0,
+    )
+    task: Task
+    if graph.heads:
+        task = Detecting(graph, pictures, arguments.seed)
+    else:
+        task = Classifying(graph, pictures, data.labels, arguments.seed)
+    network, seen = _network(arguments, graph)
+    score = _score(data, graph, team) if arguments.map else None
+    trainer = Trainer(graph, network, task, settings, team, seen=0 if arguments.clear else seen, score=score)
+    if arguments.resume:
+        trainer.resume()
+    elif not (arguments.clear or arguments.weights) and team.agree(is_file(trainer.backup.checkpoint)):
+        cure = "`--resume` goes on from it, weights or `-clear` start again in its place, `--backup FOLDER` in another"
+        raise UsageError(f"`{trainer.backup.checkpoint}` is there: this training was begun, and may be finished", cure)
+    if team.leads:
+        make_folder(settings.backup)
+        trainer.backup.check()
+    return _run(trainer, team, tensorboard=arguments.tensorboard)
 
 
 def _run(trainer: Trainer, team: Team, *, tensorboard: bool) -> int:
@@ -324,9 +330,9 @@ def _network(arguments: Namespace, graph: Graph) -> tuple[Network, int]:
     # A copy: the file is mapped, and training writes into its arrays.
     network.load_arrays({key: value.copy() for key, value in loaded.arrays.items()})
     network.initialise({slot.key for slot in layout(graph, "all")} - {*loaded.arrays}, arguments.seed)
-    if loaded.doubt:
+    if loaded.doubt and _first():
         print(f"warning: {loaded.doubt}", file=sys.stderr)
-    if loaded.ends_before is not None:
+    if loaded.ends_before is not None and _first():
         print(f"{printable(arguments.weights)}: weights of the layers before {loaded.ends_before}; the others start anew")
     return network, loaded.header.seen
 

@@ -6,12 +6,19 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as group
+from torch import nn
 
-from cspdet.errors import UsageError
+from cspdet.errors import CspdetError, UsageError
+
+# Where the first process puts its error, and how long the others wait for it.
+_ERROR = "cspdet: error of the first process"
+_PATIENCE = timedelta(seconds=5)
 
 
 class Team(NamedTuple):
@@ -51,6 +58,7 @@ def joined(device: str) -> Iterator[Team]:
 
     Raises:
         UsageError: the environment speaks of several processes, but not which of them this one is.
+        SystemExit: in place of an error within that the first process says, too.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Team()
@@ -63,17 +71,46 @@ def joined(device: str) -> Iterator[Team]:
     if device.startswith("cuda"):
         # What gathers objects uses the present GPU.
         torch.cuda.set_device(device_of(device, Team(0, 2, local)))
-    group.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    # Builds of PyTorch for one process do not have it.
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, size = next(rendezvous("env://"))
+    group.init_process_group("nccl" if device.startswith("cuda") else "gloo", store=store, rank=rank, world_size=size)
     try:
-        yield Team(group.get_rank(), group.get_world_size(), local)
+        yield Team(rank, size, local)
         # One that leaves while another still writes its files has been seen to be aborted by its connection's threads.
         group.barrier()
+    except CspdetError as error:
+        if _said_by_first(store, rank, f"{error.exit_code} {error}"):
+            raise SystemExit(error.exit_code) from None
+        raise
     except RuntimeError as error:
         if not re.search(r"[Cc]onnection|peer|[Tt]imed out|Broken pipe|gloo|NCCL", str(error)):
             raise
         raise UsageError("another process of the team ended", "its own message says why") from None
     finally:
         group.destroy_process_group()
+
+
+def _said_by_first(store: Any, rank: int, error: str) -> bool:
+    """Whether the first process ends with the same error, so that this one need not say it."""
+    if rank == 0:
+        store.set(_ERROR, error)
+        return False
+    try:
+        store.wait([_ERROR], _PATIENCE)
+        return bool(store.get(_ERROR).decode() == error)
+    except RuntimeError:  # it has none, or is gone
+        return False
+
+
+def with_joined_gradients(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module, in which a backward pass gives the mean of the gradients of all processes."""
+    parallel = nn.parallel.DistributedDataParallel
+    # Statistics are the same in all processes, as they are those of all. Older versions of PyTorch have the other word.
+    new = "forward_sync_buffers" in signature(parallel).parameters
+    values: dict[str, Any] = {"forward_sync_buffers" if new else "broadcast_buffers": False}
+    return parallel(module, device_ids=[device.index] if device.type == "cuda" else None, **values)
 
 
 def device_of(name: str, team: Team) -> torch.device:

@@ -27,7 +27,7 @@ from cspdet.train.loader import Batch, batches
 from cspdet.train.log import Log, Row
 from cspdet.train.losses.base import Loss, Progress
 from cspdet.train.origin import origin_of
-from cspdet.train.processes import Team
+from cspdet.train.processes import Team, with_joined_gradients
 from cspdet.train.tasks import Task
 
 # Steps between two times that processes ask each other whether to stop.
@@ -134,9 +134,7 @@ class Trainer:
             check_compiler(self.device)
             module = torch.compile(self.network)
         if self.team.size > 1:
-            where = [self.device.index] if self.device.type == "cuda" else None
-            # Statistics are the same in all processes, as they are those of all.
-            module = nn.parallel.DistributedDataParallel(module, device_ids=where, broadcast_buffers=False)
+            module = with_joined_gradients(module, self.device)
         return module  # type: ignore[no-any-return]
 
     def jobs(self, start: int) -> Jobs:

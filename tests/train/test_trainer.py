@@ -233,6 +233,7 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         assert isinstance(code, subprocess.Popen)
         out, _ = code.communicate(timeout=120)
         assert code.returncode == 0, out.decode()
+        assert b"Warning" not in out
     graph = tiny()
     one, two = (load(cfg, tmp_path / place / "X_final.weights").network.state_dict() for place in ("one", "two"))
     start = Network(graph).state_dict()
@@ -240,3 +241,19 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
         if value.is_floating_point():
             moved = float((value - start[key]).abs().max())
             assert float((value - two[key]).abs().max()) <= 1e-3 * max(moved, 1e-3), key
+
+
+@pytest.mark.parametrize("spoil", ["cfg", "data", "checkpoint"])
+def test_two_processes_say_what_is_wrong_once(data: Path, tmp_path: Path, spoil: str) -> None:
+    cfg = tmp_path / "X.cfg"
+    cfg.write_text(tiny_text(steps=2) if spoil != "cfg" else "[net]\nwidth=64\nheight=64\n[yolo]\nclasses=0\n")
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "X.checkpoint").write_bytes(b"")
+    train = ("cspdet", "train", data if spoil != "data" else "nothing.data", cfg, "--workers", 0, "--backup", "backup")
+    words = ("torch.distributed.run", "--nproc-per-node", 2, "--master-port", 29612, "-m", *train)
+    made = command(*words, cwd=tmp_path)
+    assert isinstance(made, subprocess.Popen)
+    out, _ = made.communicate(timeout=120)
+    assert made.returncode != 0
+    said = {"cfg": b"X.cfg: ", "data": b"error: ", "checkpoint": b"this training was begun"}[spoil]
+    assert out.count(said) == 1, out.decode()
