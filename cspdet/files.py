@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -115,6 +115,17 @@ def real_path(path: str | Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):
         return str(path)
+
+
+def check_unread(path: str | Path, reads: Iterable[str | Path | None]) -> None:
+    """See that a file that is to be written is none of those that are read, whatever links lead to it.
+
+    Raises:
+        UsageError: it is one of them.
+    """
+    target = real_path(path)
+    if any(real_path(each) == target for each in reads if each is not None):
+        raise overwrites(path)
 
 
 def overwrites(path: str | Path) -> UsageError:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cspdet.cfg.dialect import ALEXEYAB
-from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
+from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, network_files, read_cfg
 from cspdet.commands.loading import cfg_of, positive, sort_files
 from cspdet.errors import CfgError, CspdetError, UsageError
 from cspdet.text import printable
@@ -84,7 +84,8 @@ def run(arguments: Namespace) -> int:
     from cspdet.weights.reader import read_any
 
     files = _sorted_out(arguments)
-    _check_outputs(arguments, [files.cfg, files.weights, *files.exported])
+    networks = [*([files.cfg] if files.cfg else []), *files.exported]
+    _check_outputs(arguments, [*(each for name in networks for each in network_files(name)), files.weights])
     _check_effect(arguments, files)
     wanted = _wanted(arguments, files)
     if files.cfg is None:
@@ -170,13 +171,12 @@ def _check_same(path: str, graphs: Sequence[Graph]) -> None:
 def _check_outputs(arguments: Namespace, reads: Sequence[str | None]) -> None:
     """See that everything asked for can be written, before the work."""
     from cspdet.analysis.bars import check_plot
-    from cspdet.files import check_writable, overwrites, real_path
+    from cspdet.files import check_unread, check_writable, real_path
 
     written = [each for each in (arguments.json, arguments.plot) if each and each != "-"]
     for path in written:
         check_writable(path)
-        if real_path(path) in {real_path(each) for each in reads if each}:
-            raise overwrites(path)
+        check_unread(path, reads)
     if arguments.plot:
         check_plot(arguments.plot)
     if len(written) > len({*map(real_path, written)}):

@@ -9,9 +9,10 @@ from typing import IO
 
 from cspdet.cfg.diagnostic import Diagnostic, count, render
 from cspdet.cfg.dialect import DIALECTS, Dialect
+from cspdet.cfg.included import files_of
 from cspdet.cfg.source import LARGEST, Source
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, overwrites, real_path
+from cspdet.files import check_unread, check_writable
 from cspdet.graph import Graph
 from cspdet.models import find
 from cspdet.rules import examine
@@ -70,6 +71,19 @@ def read_cfg(name: str, arguments: Namespace) -> Source:
     return source.set(settings_of(arguments))
 
 
+def network_files(name: str) -> list[str]:
+    """The files that a network of that name is read from: a cfg and what it includes, or an exported file and its parts.
+
+    Raises:
+        UsageError: there is no such cfg file and no such model.
+    """
+    from cspdet import export
+
+    if export.is_exported(name):
+        return [str(each) for each in export.files_of(name)]
+    return files_of(Source.read(find(name).cfg))
+
+
 def check_out(out: str, source: Source) -> None:
     """See that a text that is made of a cfg could be written, and would not take the place of what it is made of.
 
@@ -79,8 +93,7 @@ def check_out(out: str, source: Source) -> None:
     if out == "-":
         return
     check_writable(out)
-    if real_path(out) == real_path(source.path):
-        raise overwrites(out)
+    check_unread(out, files_of(source))
 
 
 def standard_input() -> Source:

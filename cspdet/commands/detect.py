@@ -19,6 +19,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
+from cspdet.commands.common import network_files
 from cspdet.commands.job import SWALLOWED, Job
 from cspdet.commands.loading import add_running, cfg_of, load_detector, share, sort_files
 from cspdet.errors import UsageError
@@ -117,7 +118,8 @@ def run(arguments: Namespace) -> int:
         arguments.save_labels,
         tuple(path for path in (arguments.out, arguments.coco, arguments.csv) if path is not None),
     )
-    targets = plan(sources, wanted, [*arguments.files, *([arguments.names] if arguments.names else [])])
+    reads = [*arguments.files, *network_files(files.cfg), *([arguments.names] if arguments.names else [])]
+    targets = plan(sources, wanted, reads)
     detector = load_detector(files.cfg, files.weights, files.names, arguments)
     return Job(arguments, [*zip(sources, targets, strict=True)], detector).run()
 

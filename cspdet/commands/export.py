@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from cspdet.commands.common import add_dialect, add_size
+from cspdet.commands.common import add_dialect, add_size, network_files
 from cspdet.commands.loading import cfg_of, load_detector, share, sort_files
 from cspdet.errors import UsageError
-from cspdet.files import overwrites, real_path
+from cspdet.files import check_unread
 from cspdet.preprocess import PROFILES
 from cspdet.text import printable
 
@@ -65,8 +65,7 @@ def run(arguments: Namespace) -> int:
         raise UsageError("no network is named", "`cspdet export X.cfg X.weights X.onnx`, or a model's name")
     if found.get("cfg") and "weights" not in found:
         raise UsageError(f"a cfg without weights: `{cfg}`", "name its weights file")
-    if real_path(target) in {real_path(path) for path in found.values()}:
-        raise overwrites(target)
+    check_unread(target, [*network_files(cfg), *found.values(), arguments.names])
     how = {name: getattr(arguments, name) for name in ("dynamic_size", "half", "nms")} | {"threshold": arguments.thresh}
     check_options(target, make_options(arguments.outputs, **how))
     detector = load_detector(cfg, found.get("weights"), arguments.names or found.get("names"), arguments, heads=False)

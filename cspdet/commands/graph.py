@@ -11,7 +11,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from cspdet.commands.common import add_dialect, add_size, dialect_of, graph_or_diagnostics, read_cfg
+from cspdet.commands.common import add_dialect, add_size, check_out, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.diagram.draw import draw
 from cspdet.diagram.svg import svg
 from cspdet.files import check_ending, replacing, temporary
@@ -31,6 +31,7 @@ def run(arguments: Namespace) -> int:
     """Write the picture."""
     check_ending(arguments.out, _FORMATS, "graphs")
     source = read_cfg(arguments.cfg, arguments)
+    check_out(arguments.out, source)
     graph = graph_or_diagnostics(source, dialect_of(arguments), width=arguments.width, height=arguments.height)
     if graph is None:
         return 1

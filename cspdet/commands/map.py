@@ -15,16 +15,16 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cspdet.commands.common import dialect_of, read_cfg
+from cspdet.commands.common import dialect_of, network_files, read_cfg
 from cspdet.commands.loading import add_running, cfg_of, check_classes, load_detector, positive, share, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import UsageError
-from cspdet.files import check_writable, make_folder, overwrites, real_path
+from cspdet.files import check_unread, check_writable, make_folder, overwrites, real_path
 from cspdet.preprocess import PROFILES
 from cspdet.rules import examine
 from cspdet.text import counted, printable
@@ -114,8 +114,9 @@ def run(arguments: Namespace) -> int:
     difficult = {}
     if description.difficult and arguments.part == "valid":
         difficult = difficult_labels(description.difficult, pictures)
-    reads = [*arguments.files, arguments.names, arguments.detections, description.list_of(arguments.part)]
-    _check_outputs(arguments, [*reads, *(each.path for each in pictures)])
+    reads = [*arguments.files, *(network_files(files.cfg) if files.cfg else ()), arguments.names, arguments.detections]
+    reads += [description.list_of(arguments.part), description.names_file, description.difficult, *difficult.values()]
+    _check_outputs(arguments, [*reads, *(path for each in pictures for path in (each.path, each.labels))])
     seen, names = _collect(arguments, files, description, pictures, difficult)
     outcome = rules_of(arguments.protocol)(seen, len(names), arguments.iou_threshold, arguments.threshold)
     report = judge(
@@ -179,18 +180,17 @@ def _interval(arguments: Namespace, seen: Collected, names: Sequence[str]) -> tu
     return confidence_interval(seen, names, protocol=protocol, iou_threshold=iou_threshold, points=points)
 
 
-def _check_outputs(arguments: Namespace, reads: Iterable[str | Path | None]) -> None:
+def _check_outputs(arguments: Namespace, reads: Sequence[str | Path | None]) -> None:
     """See that everything asked for can be made, before the work."""
     from cspdet.evaluate.plots import check_plot
 
     places = [None if arguments.json in _STANDARD_OUTPUT else arguments.json, arguments.plot, arguments.confusion]
-    read, written = {real_path(each) for each in reads if each is not None}, set()
+    written: set[str] = set()
     for place in places:
         if place is None:
             continue
         check_writable(place)
-        if real_path(place) in read:
-            raise overwrites(place)
+        check_unread(place, reads)
         if real_path(place) in written:
             raise UsageError(f"`{place}` would be written twice", "name two files")
         written.add(real_path(place))
@@ -299,8 +299,12 @@ def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names:
 
     folder, of = Path(arguments.errors_dir), {each.line: each.path for each in pictures}
     chosen = worst(seen, outcome, arguments.errors)
-    for place, each in enumerate(chosen, 1):
+    targets = [folder / f"{place:0{len(str(len(chosen)))}}_{of[each.image].stem}.jpg" for place, each in enumerate(chosen, 1)]
+    reads = {*map(real_path, of.values())}
+    for target in targets:
+        if real_path(target) in reads:
+            raise overwrites(target)
+    for target, each in zip(targets, chosen, strict=True):
         path = of[each.image]
-        drawn = draw_mistakes(read_image(path), each, seen, names, path.name)
-        write_image(folder / f"{place:0{len(str(len(chosen)))}}_{path.stem}.jpg", drawn)
+        write_image(target, draw_mistakes(read_image(path), each, seen, names, path.name))
     return len(chosen)

@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from cspdet.analysis.bars import check_plot, plot_bars
-from cspdet.commands.common import add_dialect, add_size, dialect_of, graph_or_diagnostics, read_cfg
+from cspdet.commands.common import add_dialect, add_size, check_out, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.errors import UsageError
 
 
@@ -34,6 +34,7 @@ def run(arguments: Namespace) -> int:
     graphs, names = [], []
     for name in arguments.cfg:
         source = read_cfg(name, arguments)
+        check_out(arguments.out, source)
         graph = graph_or_diagnostics(source, dialect_of(arguments), width=arguments.width, height=arguments.height)
         if graph is None:
             return 1

@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from cspdet.commands.arrays import read_array
-from cspdet.commands.common import add_dialect, settings_of
+from cspdet.commands.common import add_dialect, network_files, settings_of
 from cspdet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,12 +39,11 @@ def run(arguments: Namespace) -> int:
     import numpy as np
     import torch
 
-    from cspdet.files import check_writable, overwrites, real_path, replacing
+    from cspdet.files import check_unread, check_writable, replacing
     from cspdet.loading import load
     from cspdet.network import as_array
 
-    if real_path(arguments.out) in map(real_path, (arguments.cfg, arguments.weights, *arguments.input)):
-        raise overwrites(arguments.out)
+    check_unread(arguments.out, [*network_files(arguments.cfg), arguments.weights, *arguments.input])
     check_writable(arguments.out)
     inputs = [_read(path) for path in arguments.input]
     if len({each.shape for each in inputs}) > 1:

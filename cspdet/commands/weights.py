@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from cspdet.cfg.included import files_of
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.commands.loading import positive
 from cspdet.errors import UsageError, WeightsError
-from cspdet.files import check_writable
+from cspdet.files import check_unread, check_writable
 from cspdet.graph import Graph
 from cspdet.weights.codec import Extent, Header, layout, open_weights, read, write
 from cspdet.weights.fit import doubt, fit
@@ -59,7 +60,7 @@ def _convert(arguments: Namespace) -> int:
     ending = Path(arguments.target).suffix
     if ending not in (".weights", ".safetensors"):
         raise UsageError(f"cannot tell the form of `{arguments.target}`", "end its name in `.weights` or `.safetensors`")
-    check_writable(arguments.target)
+    _check_target(arguments, graph)
     loaded = read_any(arguments.source, graph)
     if loaded.doubt:
         print(f"warning: {loaded.doubt}", file=sys.stderr)
@@ -88,7 +89,7 @@ def _cut(arguments: Namespace) -> int:
     if arguments.layers > len(graph.nodes):
         message = f"`{arguments.cfg}` has {len(graph.nodes)} layers, not {arguments.layers}"
         raise UsageError(message, f"`cspdet summary {arguments.cfg}` numbers them")
-    check_writable(arguments.target)
+    _check_target(arguments, graph)
     loaded = read_any(arguments.source, graph)
     if loaded.ends_before is not None and loaded.ends_before < arguments.layers:
         message = f"`{arguments.source}` ends before layer {loaded.ends_before}"
@@ -104,6 +105,12 @@ def _cut(arguments: Namespace) -> int:
     write(arguments.target, loaded.header._replace(seen=0), ((slot, loaded.arrays[slot.key]) for slot in slots))
     print(f"{arguments.target}: {len(slots)} arrays, {sum(slot.array.size for slot in slots):,} numbers")
     return 0
+
+
+def _check_target(arguments: Namespace, graph: Graph) -> None:
+    """See that the file asked for can be written, and is none of those that it is made from."""
+    check_writable(arguments.target)
+    check_unread(arguments.target, [arguments.source, *files_of(graph.source, dialect_of(arguments))])
 
 
 def _info(arguments: Namespace) -> int:

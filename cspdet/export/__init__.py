@@ -162,6 +162,11 @@ def belongs_to(path: str | Path) -> Path | None:
     return Path(path).with_suffix(ending) if ending else None
 
 
+def files_of(path: str | Path) -> list[Path]:
+    """An exported file, and those that belong to it."""
+    return [Path(path), *(Path(path).with_suffix(ending) for ending in FORMATS[Path(path).suffix.lower()].more)]
+
+
 def _installed(kind: Format, path: Path) -> Format:
     if find_spec(kind.package) is None:
         message = f"`{path}` needs the package `{kind.package}`, which is not installed"

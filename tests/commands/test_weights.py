@@ -226,14 +226,6 @@ def test_convert_says_what_it_wrote(run: Run, make: Make, cfg: Path, tmp_path: P
     assert path.is_file()
 
 
-def test_convert_in_place(run: Run, make: Make, cfg: Path, tmp_path: Path) -> None:
-    path = make()
-    before = path.read_bytes()
-    assert run("weights", "convert", cfg, path, path)[0] == 0
-    assert path.read_bytes() == before
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["made.cfg", "made.weights"]
-
-
 def test_convert_a_partial_file(run: Run, make: Make, cfg: Path, tmp_path: Path) -> None:
     source = make(FIRST, name="made.conv.1")
     code, _, err = run("weights", "convert", cfg, source, tmp_path / "made.safetensors")
