@@ -48,6 +48,7 @@ def temporary(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise unwritable(target, error) from None
     try:
+        ordinary = stat.S_IMODE(beside.stat().st_mode)
         try:
             yield beside
         except OSError as error:
@@ -55,6 +56,7 @@ def temporary(path: str | Path) -> Iterator[Path]:
                 raise unwritable(target, error) from None
             raise
         try:
+            beside.chmod(ordinary)  # what wrote it may have put another file in its place
             _put(beside, target, special)
         except OSError as error:
             raise unwritable(target, error) from None

@@ -11,7 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -98,5 +99,22 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         path = tmp_path / name
         path.write_text(text, "utf-8")
         return path
+
+    return call
+
+
+@pytest.fixture
+def small_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """Within it, no file can become larger than so many bytes: what a disk does that fills up in the middle of writing."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def call(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return call

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,7 +34,16 @@ def put_beside(path: str | Path, data: bytes = b"new") -> None:
         beside.write_bytes(data)
 
 
-WRITERS = [put, put_beside]
+def put_another(path: str | Path, data: bytes = b"new") -> None:
+    """As libraries do that write files safely themselves: for their owner alone, and another in the place of the first."""
+    with temporary(path) as beside:
+        handle, name = tempfile.mkstemp(dir=beside.parent)
+        os.write(handle, data)
+        os.close(handle)
+        Path(name).replace(beside)
+
+
+WRITERS = [put, put_beside, put_another]
 Writer = Callable[[str | Path], None]
 
 

@@ -6,6 +6,8 @@ The header of the `.weights` file travels in the metadata, so that converting th
 from __future__ import annotations
 
 import json
+import os
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -71,7 +73,9 @@ def write_safetensors(
     with temporary(path) as beside:
         try:
             save_file(tensors, str(beside), metadata)
-        except SafetensorError as error:  # it wraps what the system says, of a full disk, say
+        except SafetensorError as error:
+            if system := re.search(r"\(os error ([0-9]+)\)", str(error)):  # a full disk, say
+                raise OSError(int(system[1]), os.strerror(int(system[1]))) from None
             raise UsageError(f"cannot write `{path}`: {printable(' '.join(str(error).split())[:200])}") from None
 
 

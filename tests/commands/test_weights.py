@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,17 @@ def test_convert_to_where_nothing_can_be_written(run: Run, make: Make, cfg: Path
     assert code == 2
     assert f"cannot write `{target}`" in err
     assert "mkdir -p" in err
+
+
+@pytest.mark.parametrize("ending", [".weights", ".safetensors"])
+def test_convert_to_a_full_disk(
+    run: Run, make: Make, cfg: Path, tmp_path: Path, small_disk: Callable[[int], AbstractContextManager[None]], ending: str
+) -> None:
+    source, target = make(), tmp_path / f"other{ending}"
+    with small_disk(200):
+        code, out, err = run("weights", "convert", cfg, source, target)
+    assert (code, out, err) == (2, "", f"error: cannot write `{target}`: file too large\n")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["made.cfg", "made.weights"]
 
 
 def test_convert_what_does_not_fit(run: Run, make: Make, cfg: Path, tmp_path: Path) -> None:
