@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cspdet.errors import ImageError, UsageError
-from cspdet.files import temporary
+from cspdet.files import check_writable, replacing
 from cspdet.pipes import is_pipe, open_pipe
 
 Pixels = NDArray[np.uint8]
@@ -142,16 +142,18 @@ def write_image(path: str | Path, image: Pixels) -> None:
     """
     import cv2
 
-    with temporary(path) as beside:
-        check_format(path)
-        try:
-            with quiet():
-                written = cv2.imwrite(str(beside), image)
-        except cv2.error:
-            written = False
-        if not written:
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            raise UsageError(f"cannot write `{path}`: OpenCV makes no `{Path(path).suffix}` of {size} pixels", "use `.png`")
+    check_writable(path)
+    check_format(path)
+    try:
+        with quiet():
+            made, data = cv2.imencode(Path(path).suffix, image)
+    except cv2.error:
+        made = False
+    if not made:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise UsageError(f"cannot write `{path}`: OpenCV makes no `{Path(path).suffix}` of {size} pixels", "use `.png`")
+    with replacing(path) as file:
+        file.write(data.tobytes())
 
 
 def check_format(path: str | Path) -> None:

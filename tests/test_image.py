@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -149,6 +151,17 @@ def test_write_refuses(tmp_path: Path) -> None:
         write_image(tmp_path / "none" / "out.png", PHOTO)
     with pytest.raises(UsageError, match="is a directory"):
         write_image(tmp_path, PHOTO)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_write_to_a_full_disk(tmp_path: Path, small_disk: Callable[[int], AbstractContextManager[None]]) -> None:
+    """It is the disk's fault, not OpenCV's."""
+    path = tmp_path / "out.jpg"
+    with small_disk(100), pytest.raises(UsageError) as caught:
+        write_image(path, PHOTO)
+    assert str(caught.value) == f"cannot write `{path}`: file too large"
+    with pytest.raises(UsageError, match=r"out.jpg`: OpenCV makes no `.jpg` of 65501x1 pixels"):
+        write_image(path, np.zeros((1, 65501, 3), np.uint8))
     assert [*tmp_path.iterdir()] == []
 
 

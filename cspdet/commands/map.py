@@ -130,11 +130,18 @@ def run(arguments: Namespace) -> int:
     )
     if arguments.confidence:
         report = replace(report, interval=_interval(arguments, seen, names))
-    written = _write(arguments, report, seen, outcome, pictures)
     for_people = sys.stderr if arguments.json in _STANDARD_OUTPUT else sys.stdout
-    print(report, file=for_people)
-    if written:
-        print(printable(f"saved: {', '.join(written)}"), file=for_people)
+    written: list[str] = []
+    # A disk that is full must not cost the figures, for which the network has run.
+    try:
+        _write_json(arguments, report, written)
+    finally:
+        print(report, file=for_people)
+    try:
+        _draw(arguments, report, seen, outcome, pictures, written)
+    finally:
+        if written:
+            print(printable(f"saved: {', '.join(written)}"), file=for_people)
     return 0
 
 
@@ -265,31 +272,39 @@ def _names(arguments: Namespace, description: Description) -> tuple[str, ...]:
     return names
 
 
-def _write(arguments: Namespace, report: Report, seen: Collected, outcome: Outcome, pictures: list[Picture]) -> list[str]:
-    """Write the files asked for; gives a word about each."""
-    from cspdet.evaluate.confusion import confusion
-    from cspdet.evaluate.plots import plot_confusion, plot_precision
+def _write_json(arguments: Namespace, report: Report, written: list[str]) -> None:
+    """Write the figures, if asked for; `written` gets a word about each file."""
     from cspdet.outputs import write_text
 
+    if arguments.json is None:
+        return
+    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
+    if arguments.json in _STANDARD_OUTPUT:
+        print(text)
+        return
+    write_text(arguments.json, text + "\n")
+    written.append(arguments.json)
+
+
+def _draw(
+    arguments: Namespace, report: Report, seen: Collected, outcome: Outcome, pictures: list[Picture], written: list[str]
+) -> None:
+    """Draw what is asked for; `written` gets a word about each file."""
+    from cspdet.evaluate.confusion import confusion
+    from cspdet.evaluate.plots import plot_confusion, plot_precision
+
     names = [each.name for each in report.classes]
-    if arguments.json is not None:
-        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-        if arguments.json in _STANDARD_OUTPUT:
-            print(text)
-        else:
-            write_text(arguments.json, text + "\n")
     if arguments.plot is not None:
         plot_precision(report, arguments.plot)
+        written.append(arguments.plot)
     if arguments.confusion is not None:
         matrix = confusion(seen, len(names), report.iou_threshold, report.threshold)
         title = f"Confidence above {report.threshold:g}, IoU above {report.iou_threshold:g}"
         plot_confusion(matrix, names, arguments.confusion, title)
-    places = (arguments.json, arguments.plot, arguments.confusion)
-    written = [each for each in places if each is not None and each not in _STANDARD_OUTPUT]
+        written.append(arguments.confusion)
     if arguments.errors:
         count = _draw_errors(arguments, seen, outcome, names, pictures)
         written.append(f"{counted(count, 'image')} with mistakes in {arguments.errors_dir}")
-    return written
 
 
 def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names: list[str], pictures: list[Picture]) -> int:

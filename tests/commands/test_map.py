@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,41 @@ def test_figures_to_standard_output(run: Run, place: str) -> None:
     assert MEAN in err.splitlines()
     assert err.splitlines()[-1] == "saved: curves.png"
     assert not Path("-").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "failing", "saved"),
+    [
+        (("--errors", "1", "--json", "map.json"), "errors/", "saved: map.json"),
+        (("--plot", "curves.png", "--json", "map.json"), "curves.png", "saved: map.json"),
+        (("--errors", "1", "--json", "map.json"), "map.json", ""),
+    ],
+    ids=["mistakes", "plot", "figures"],
+)
+def test_a_full_disk_does_not_cost_the_figures(
+    run: Run,
+    folder: Path,
+    small_disk: Callable[[int], AbstractContextManager[None]],
+    words: tuple[str, ...],
+    failing: str,
+    saved: str,
+) -> None:
+    if "--plot" in words:
+        pytest.importorskip("matplotlib")
+    plain = figures(run, *CALL)
+    size = Path("map.json").stat().st_size
+    Path("map.json").unlink()
+    with small_disk(size if saved else size - 1):
+        code, out, err = run(*CALL, *words)
+    assert code == 2
+    assert err.startswith(f"error: cannot write `{folder / failing}")
+    assert err.endswith("`: file too large\n")
+    assert MEAN in out.splitlines()
+    assert [line for line in out.splitlines() if line.startswith("saved: ")] == ([saved] if saved else [])
+    if saved:
+        assert json.loads(Path("map.json").read_text()) == plain
+    else:
+        assert not Path("map.json").exists()
 
 
 def test_how_far_it_can_be_trusted(run: Run) -> None:
