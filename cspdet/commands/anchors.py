@@ -14,10 +14,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
+from cspdet.cfg.dialect import Dialect
+from cspdet.cfg.source import Source
 from cspdet.commands.common import add_dialect, dialect_of, graph_or_diagnostics, read_cfg
 from cspdet.data.description import PARTS, Description, read_description
 from cspdet.errors import UsageError
 from cspdet.paths import is_file
+from cspdet.rules import examine
 from cspdet.text import counted
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def configure(parser: ArgumentParser) -> None:
     for name in ("width", "height"):
         add(f"-{name}", f"--{name}", type=int, metavar="PIXELS", help=f"{name} of the network's input")
     add("--cfg", metavar="CFG", help="take number and size from this cfg, and compare with its anchors")
-    add("--write", action="store_true", help="put the anchors into the cfg; all else in it stays as it is")
+    add("--write", action="store_true", help="put the anchors into the cfg, for the size it has; all else in it stays as it is")
     add("-show", "--show", action="store_true", help="show boxes and anchors in a window")
     add("--part", choices=PARTS, default="train", help="list whose boxes are fitted (default: train)")
     add("--seed", type=int, default=0, help="number that draws the starts (default: 0)")
@@ -115,7 +118,17 @@ def _cfg(arguments: Namespace) -> tuple[Graph | None, tuple[AnchorHead, ...]]:
         check_writable(arguments.cfg)
     source, dialect = read_cfg(arguments.cfg, arguments), dialect_of(arguments)
     graph = graph_or_diagnostics(source, dialect, width=arguments.width, height=arguments.height)
+    if arguments.write and graph:
+        _check_size(graph, source.set({}), dialect)
     return graph, anchor_heads(graph) if graph else ()
+
+
+def _check_size(graph: Graph, source: Source, dialect: Dialect) -> None:
+    """See that the anchors are for the size that stands in the cfg, as it is what will be read with them."""
+    own = examine(source, dialect)[0]
+    if own and own.input != graph.input:
+        fact = f"its input is {own.input}, which anchors for {graph.input} do not suit"
+        raise UsageError(f"cannot write to `{source.path}`: {fact}", "change its size first, or leave out `--write`")
 
 
 def _per_class(rows: Truth, description: Description) -> list[int]:

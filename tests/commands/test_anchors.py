@@ -100,6 +100,27 @@ def test_another_size_than_the_cfgs(run: Run) -> None:
     np.testing.assert_allclose(json.loads(out)["anchors"], np.multiply(json.loads(plain)["anchors"], 2), atol=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (("-width", 832, "-height", 832), "832x832x3"),
+        (("--width", 416, "--height", 832), "416x832x3"),
+        (("--set", "side=608"), "608x416x3"),
+    ],
+    ids=["square", "one side", "variable"],
+)
+def test_another_size_than_the_cfgs_is_not_written(run: Run, words: tuple[object, ...], size: str) -> None:
+    text = TINY.read_text()
+    Path("net.cfg").write_text("[define]\nside=416\n" + text.replace("width=416", "width=$side", 1))
+    before = Path("net.cfg").read_bytes()
+    code, out, err = run("anchors", "made.data", "--cfg", "net.cfg", *words, "--write")
+    assert (code, out) == (2, "")
+    assert f"cannot write to `net.cfg`: its input is 416x416x3, which anchors for {size} do not suit" in err
+    assert Path("net.cfg").read_bytes() == before
+    assert run("anchors", "made.data", "--cfg", "net.cfg", "-width", 416, "-height", 416, "--write")[0] == 0
+    assert Path("net.cfg").read_bytes() != before
+
+
 def test_another_number_than_the_cfgs_is_compared_but_not_written(run: Run) -> None:
     shutil.copy(TINY, "net.cfg")
     assert run("anchors", "made.data", "--cfg", "net.cfg", "-num_of_clusters", 4)[0] == 0
