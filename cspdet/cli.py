@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cspdet.errors import CspdetError, UsageError
 from cspdet.text import nearest
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 # Adding a command is one file in `commands/` and one line here. A module has `configure(parser)` and `run(arguments) ->
 # exit code`.
@@ -66,23 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we live
     while len(words) > 1 and words[0] in _DARKNET_GROUPS:
         words.pop(0)  # `darknet detector test X.data X.cfg X.weights IMG`
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0 if words else 2
-    if words[0] in ("-V", "--version"):
-        from cspdet import __version__
-
-        print(f"cspdet {__version__}")
-        return 0
-    name = _ALIASES.get(words[0], words[0])
-    if name not in COMMANDS:
-        return _unknown(words[0])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a file's name may hold what the terminal's encoding does not
     try:
         with _terminable():
-            return _run(name, words[1:])
+            code = _obey(words)
+            sys.stdout.flush()
+            return code
     except CspdetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -92,13 +86,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone; say nothing, also not when Python flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read it has gone
         return 0
     except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        if error.filename is None and not _takes_output():
+            print(f"error: cannot write to standard output: {reason}", file=sys.stderr)
+            _give_up_output()
+            return UsageError.exit_code
         # A disk that fills up, a file that changes while it is read: the system says it well enough.
         name = f"`{error.filename}`: " if error.filename else ""
-        print(f"error: {name}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(f"error: {name}{reason}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
         # PyTorch has no type of its own for it on the CPU.
@@ -129,6 +127,34 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _takes_output() -> bool:
+    """Whether standard output can be written; the error of one that cannot does not say whose it is."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _give_up_output() -> None:
+    """Say nothing more on standard output, also not when Python flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _obey(words: list[str]) -> int:
+    """Do what the command line says."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from cspdet import __version__
+
+        print(f"cspdet {__version__}")
+        return 0
+    name = _ALIASES.get(words[0], words[0])
+    return _run(name, words[1:]) if name in COMMANDS else _unknown(words[0])
+
+
 def _run(name: str, words: list[str]) -> int:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter, _SubParsersAction
 
@@ -142,6 +168,10 @@ def _run(name: str, words: list[str]) -> int:
             cure = f"did you mean `{near}`?" if near else f"see `{asked.prog} --help`"
             raise UsageError(message, _WITHOUT_OPTION if word.partition("=")[0] in _TOLD_BY_ENDING else cure)
 
+        def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+            print(self.format_help(), end="", file=file)  # argparse would not mind that it cannot be written
+            sys.stdout.flush()
+
     command = import_module(f"cspdet.commands.{name}")
     parser = Parser(
         f"cspdet {name}", description=command.__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
@@ -149,9 +179,7 @@ def _run(name: str, words: list[str]) -> int:
     command.configure(parser)
     # Files may stand before, between and behind the options; a command with verbs has another parser for each.
     parse = parser.parse_args if name in _WITH_VERBS else parser.parse_intermixed_args
-    code: int = command.run(parse(words))
-    sys.stdout.flush()
-    return code
+    return int(command.run(parse(words)))
 
 
 def _help() -> str:

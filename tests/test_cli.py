@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from cspdet import cli
 from cspdet.files import temporary
+from tests.conftest import ROOT
 
 
 def test_a_polite_kill_leaves_no_half_written_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +30,30 @@ def test_a_polite_kill_leaves_no_half_written_file(tmp_path: Path, monkeypatch: 
     assert cli.main(["check"]) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize(
+    "words",
+    [("--help",), ("--version",), ("map", "--help"), ("weights", "cut", "-h"), ("layers",), ("expand", "cspdet-nano")],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written(words: tuple[str, ...], unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        call = [sys.executable, "-m", "cspdet", *words]
+        found = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert found.stderr == "error: cannot write to standard output: no space left on device\n"
+    assert found.returncode == 2
+
+
+def test_other_errors_of_the_system_are_not_those_of_the_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli, "_run", work)
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().err == "error: no space left on device\n"
