@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,31 @@ def test_other_errors_of_the_system_are_not_those_of_the_output(
     monkeypatch.setattr(cli, "_run", work)
     assert cli.main(["check"]) == 1
     assert capsys.readouterr().err == "error: no space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "cure"),
+    [
+        (("weights", "cut", "x"), "the following arguments are required: IN, OUT, LAYERS", "see `cspdet weights cut --help`"),
+        (("weights", "cut", "x", "y", "z", "-3"), "argument LAYERS: `-3`", "see `cspdet weights cut --help`"),
+        (("weights", "info", "x", "--jsn"), "unrecognized arguments: --jsn", "did you mean `--json`?"),
+        (("weights", "info", "x", "--zzzz"), "unrecognized arguments: --zzzz", "see `cspdet weights info --help`"),
+        (("weights", "cat"), "invalid choice: 'cat'", "see `cspdet weights --help`"),
+        (("data", "check"), "the following arguments are required", "see `cspdet data check --help`"),
+        (("edit", "x.cfg", "insert"), "the following arguments are required", "see `cspdet edit X.cfg insert --help`"),
+        (("edit", "x.cfg"), "the following arguments are required", "see `cspdet edit --help`"),
+        (("summary", "x.cfg", "--zzzz"), "unrecognized arguments: --zzzz", "see `cspdet summary --help`"),
+    ],
+)
+def test_errors_point_to_the_help_that_shows_the_arguments(
+    run: Callable[..., tuple[int, str, str]], words: tuple[str, ...], message: str, cure: str
+) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert f"  help: {cure}" in err
+    if cure.startswith("see `cspdet "):
+        called = cure.split("`")[1].split()[1:]
+        code, out, _ = run(*called)
+        assert code == 0
+        assert out.startswith("usage: " + cure.split("`")[1].removesuffix(" --help"))
