@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cspdet.data.pictures import Picture
     from cspdet.evaluate import Collected, Report
     from cspdet.evaluate.protocols import Outcome
+    from cspdet.graph import Graph
 
 
 # What stands for standard output.
@@ -219,6 +220,7 @@ def _collect(
     from cspdet.evaluate import collect
     from cspdet.evaluate.collect import finder
     from cspdet.evaluate.results import collect_results, read_results
+    from cspdet.export import is_exported
     from cspdet.jpeg.helpers import helped
 
     names = _names(arguments, description)
@@ -230,10 +232,13 @@ def _collect(
             print(printable(f"`{arguments.detections}` numbers classes {how}; --categories says otherwise"), file=sys.stderr)
         with progress(len(pictures), "evaluating") as advance:
             return collect_results(results, pictures, difficult=difficult, advance=advance, warn=_warn), names
-    # What else is wrong with the cfg, loading it will say.
-    if graph := examine(read_cfg(files.cfg, arguments), dialect_of(arguments))[0]:
-        check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
+    # What else is wrong with the cfg, loading it will say. An exported network is no text.
+    graph = None if is_exported(files.cfg) else examine(read_cfg(files.cfg, arguments), dialect_of(arguments))[0]
+    if graph is not None:
+        _check_network(graph, description)
     detector = load_detector(files.cfg, files.weights, names or None, arguments)
+    if graph is None:
+        _check_network(detector.graph, description)
     asked = finder(detector, like=arguments.like or "", letterbox=arguments.letterbox)
     names = asked.names
     with (
@@ -253,6 +258,15 @@ def _collect(
             warn=_warn,
         )
     return seen, names
+
+
+def _check_network(graph: Graph, description: Description) -> None:
+    """See that it is a detector, and of the classes of the data."""
+    if not graph.heads:
+        fact = f"`{graph.source.path}` has no detection head: it ends in `[{graph.nodes[-1].name}]`"
+        cure = f"a classifier is measured on the `valid` images as it is trained: `cspdet train {description.path} X.cfg -map`"
+        raise UsageError(fact, cure)
+    check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
 
 
 def _warn(message: str) -> None:

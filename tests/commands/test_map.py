@@ -321,6 +321,31 @@ def test_no_objects(run: Run) -> None:
     assert err.splitlines()[0] == "error: the labels of 3 images hold no object, so there is nothing to evaluate"
 
 
+def test_an_exported_network_may_be_larger_than_any_cfg(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    plain = figures(run, *CALL)
+    cspdet.load(*NET).export("colours.onnx", check=False)
+    monkeypatch.setattr("cspdet.cfg.source.LARGEST", Path("colours.onnx").stat().st_size - 1)
+    found = figures(run, "map", "set/set.data", "colours.onnx")
+    assert found["map"] == pytest.approx(plain["map"])
+    # It is seen, too, that it finds the classes of the data.
+    Path("set/set.data").write_text("classes = 4\nvalid = valid.txt\n")
+    code, out, err = run("map", "set/set.data", "colours.onnx")
+    assert (code, out) == (2, "")
+    assert "`set/set.data` has 4 classes, but the head in " in err
+
+
+def test_a_classifier(run: Run) -> None:
+    """What the help names is there: training says how good it is."""
+    Path("class.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=3\n[softmax]\n")
+    cspdet.load("class.cfg").save_weights("class.weights")
+    code, out, err = run("map", "set/set.data", "class.cfg", "class.weights")
+    assert (code, out) == (2, "")
+    cure = "a classifier is measured on the `valid` images as it is trained: `cspdet train set/set.data X.cfg -map`"
+    assert err == f"error: `class.cfg` has no detection head: it ends in `[softmax]`\n  help: {cure}\n"
+
+
 def test_weights_of_another_network(run: Run) -> None:
     Path("colours.weights").write_bytes(b"\0" * 40)
     code, out, err = run(*CALL)
