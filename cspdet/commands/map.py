@@ -13,6 +13,7 @@ With `--json -`, standard output is JSON and nothing else; what is for people go
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # What stands for standard output.
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
+# A drawn picture: its place among the worst, and the name of the image.
+_DRAWN = re.compile(r"[0-9]{3,}_.+\.jpg")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -328,7 +331,8 @@ def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names:
 
     folder, of = Path(arguments.errors_dir), {each.line: each.path for each in pictures}
     chosen = worst(seen, outcome, arguments.errors)
-    targets = [folder / f"{place:0{len(str(len(chosen)))}}_{of[each.image].stem}.jpg" for place, each in enumerate(chosen, 1)]
+    # Always so wide: another call, for more or fewer, gives a place the same number.
+    targets = [folder / f"{place:03}_{of[each.image].stem}.jpg" for place, each in enumerate(chosen, 1)]
     reads = {*map(real_path, of.values())}
     for target in targets:
         if real_path(target) in reads:
@@ -336,4 +340,8 @@ def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names:
     for target, each in zip(targets, chosen, strict=True):
         path = of[each.image]
         write_image(target, draw_mistakes(read_image(path), each, seen, names, path.name))
+    older = [each for each in folder.iterdir() if _DRAWN.fullmatch(each.name) and each not in targets]
+    if older:
+        them = counted(len(older), "picture of an earlier call stays", "pictures of earlier calls stay")
+        _warn(f"{them} in {folder}, such as `{min(older).name}`")
     return len(chosen)

@@ -209,12 +209,28 @@ def test_errors(run: Run, option: str | None, place: str) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == f"saved: 2 images with mistakes in {place}"
     # The one with two mistakes comes first; where all is right, there is nothing to see.
-    assert sorted(each.name for each in Path(place).iterdir()) == ["1_mixed2.jpg", "2_red1.jpg"]
-    drawn = cv2.imread(f"{place}/1_mixed2.jpg")
+    assert sorted(each.name for each in Path(place).iterdir()) == ["001_mixed2.jpg", "002_red1.jpg"]
+    drawn = cv2.imread(f"{place}/001_mixed2.jpg")
     assert drawn is not None
     assert drawn.shape == (52 + 320, 480, 3)
     run(*CALL, "--errors", "1", "--out", "one")
-    assert [each.name for each in Path("one").iterdir()] == ["1_mixed2.jpg"]
+    assert [each.name for each in Path("one").iterdir()] == ["001_mixed2.jpg"]
+
+
+def test_pictures_of_an_earlier_call_stay_and_are_named(run: Run) -> None:
+    for name in ("001_other.jpg", "017_old.jpg", "notes.txt", "my_own.jpg"):
+        Path("errors").mkdir(exist_ok=True)
+        Path("errors", name).write_bytes(b"old")
+    code, out, err = run(*CALL, "--errors", "1")
+    assert code == 0
+    assert err == "warning: 2 pictures of earlier calls stay in errors, such as `001_other.jpg`\n"
+    assert out.splitlines()[-1] == "saved: 1 image with mistakes in errors"
+    there = {each.name: each.read_bytes() == b"old" for each in Path("errors").iterdir()}
+    assert there == {"001_mixed2.jpg": False, "001_other.jpg": True, "017_old.jpg": True, "notes.txt": True, "my_own.jpg": True}
+    for name in ("001_other.jpg", "017_old.jpg"):
+        Path("errors", name).unlink()
+    # What is drawn again is no older one.
+    assert run(*CALL, "--errors", "1")[2] == ""
 
 
 def test_a_picture_that_cannot_be_read(run: Run) -> None:
