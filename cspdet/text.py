@@ -18,6 +18,12 @@ def brief(text: str, longest: int = 40) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
+def shortened(text: str, longest: int) -> str:
+    """`text` without its middle where it is too long: names that begin alike may end otherwise."""
+    before = longest - longest // 2
+    return text if len(text) <= longest else f"{text[:before]}…{text[len(text) - longest // 2 :]}"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """For example "3 anchors"; `many` is `one` with an s unless given."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -21,6 +21,7 @@ ORDER = [
     "paths",
     "cores",
     "text",
+    "fonts",
     "errors",
     "missing",
     "pipes",

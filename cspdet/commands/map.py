@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -311,14 +312,18 @@ def _draw(
     from cspdet.evaluate.plots import plot_confusion, plot_precision
 
     names = [each.name for each in report.classes]
-    if arguments.plot is not None:
-        plot_precision(report, arguments.plot)
-        written.append(arguments.plot)
-    if arguments.confusion is not None:
-        matrix = confusion(seen, len(names), report.iou_threshold, report.threshold)
-        title = f"Confidence above {report.threshold:g}, IoU above {report.iou_threshold:g}"
-        plot_confusion(matrix, names, arguments.confusion, title)
-        written.append(arguments.confusion)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if arguments.plot is not None:
+            plot_precision(report, arguments.plot)
+            written.append(arguments.plot)
+        if arguments.confusion is not None:
+            matrix = confusion(seen, len(names), report.iou_threshold, report.threshold)
+            title = f"Confidence above {report.threshold:g}, IoU above {report.iou_threshold:g}"
+            plot_confusion(matrix, names, arguments.confusion, title)
+            written.append(arguments.confusion)
+    for message in dict.fromkeys(str(each.message) for each in caught):
+        _warn(message)
     if arguments.errors:
         count = _draw_errors(arguments, seen, outcome, names, pictures)
         written.append(f"{counted(count, 'image')} with mistakes in {arguments.errors_dir}")

@@ -15,7 +15,8 @@ from cspdet.errors import UsageError
 from cspdet.evaluate.precision import Curve, at_recalls, envelope
 from cspdet.evaluate.report import Report
 from cspdet.files import temporary
-from cspdet.text import brief, counted, printable
+from cspdet.fonts import families
+from cspdet.text import counted, printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,8 @@ def check_plot(path: str | Path) -> None:
 def plot_precision(report: Report, path: str | Path) -> None:
     """Draw precision over recall of each class, and their mean, into a file; its ending says how.
 
+    Warns of letters in names that no font has.
+
     Raises:
         UsageError: it cannot be written.
     """
@@ -61,8 +64,8 @@ def plot_precision(report: Report, path: str | Path) -> None:
     else:
         named = _named_curves(axes, report, there)
         beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "frameon": False, "alignment": "left"}
-        font = {"family": "monospace", "size": 8.5}
         handles, labels = zip((line, whole), *named, strict=True)
+        font = {"family": families(labels, "DejaVu Sans Mono"), "size": 8.5}
         axes.legend(handles, labels, title="average precision", prop=font, title_fontsize=9, **beside)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(f"Precision over recall, IoU {report.iou_threshold:g}", loc="left", color=_INK)
@@ -115,7 +118,7 @@ def _steps(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | Path, title: str = "") -> None:
     """Draw a confusion matrix, as `confusion` gives it, into a file; its ending says how.
 
-    Colours are shares of the row, numbers are counts.
+    Colours are shares of the row, numbers are counts. Warns of letters in names that no font has.
 
     Raises:
         UsageError: it cannot be written.
@@ -136,8 +139,9 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | 
     for row, column in zip(*np.nonzero(matrix), strict=True):
         color = "white" if shares[row, column] > 0.55 else _INK
         axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=size, color=color)
-    axes.set_xticks(range(many), labels, rotation=90, fontsize=size + 0.5)
-    axes.set_yticks(range(many), labels, fontsize=size + 0.5)
+    font: Any = {"fontsize": size + 0.5, "family": families(labels)}
+    axes.set_xticks(range(many), labels, rotation=90, **font)
+    axes.set_yticks(range(many), labels, **font)
     axes.tick_params(length=0)
     for lines in (axes.hlines, axes.vlines):
         lines(np.arange(1, many) - 0.5, -0.5, many - 0.5, color="#e6e6e6", linewidth=0.5)
@@ -162,11 +166,11 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: str | Path) -> None:
     with temporary(path) as beside, warnings.catch_warnings():
-        # Names may have letters that the font does not.
+        # Of letters that no font has, we have warned in fewer words.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(beside)
 
 
 def _name(name: str) -> str:
     """A name as matplotlib takes it: between dollar signs there would be formulas."""
-    return brief(printable(name), _LONGEST_NAME).replace("$", r"\$")
+    return shortened(printable(name), _LONGEST_NAME).replace("$", r"\$")

@@ -362,6 +362,17 @@ def test_a_classifier(run: Run) -> None:
     assert err == f"error: `class.cfg` has no detection head: it ends in `[softmax]`\n  help: {cure}\n"
 
 
+def test_letters_that_no_font_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("cspdet.fonts._installed", list)
+    Path("set/set.names").write_text("red\n名前\nblue\n", "utf-8")
+    code, _, err = run(*CALL, "--plot", "curves.png", "--confusion", "matrix.png")
+    assert code == 0
+    assert err == "warning: no installed font has the letters `前名`; boxes are drawn in their place\n"
+    assert Path("curves.png").exists()
+    assert Path("matrix.png").exists()
+
+
 def test_weights_of_another_network(run: Run) -> None:
     Path("colours.weights").write_bytes(b"\0" * 40)
     code, out, err = run(*CALL)

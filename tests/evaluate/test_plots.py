@@ -112,12 +112,29 @@ def test_empty_rows_are_left_out_of_large_matrices(tmp_path: Path) -> None:
     assert sizes[0] > 1.5 * sizes[1]
 
 
-def test_odd_names(tmp_path: Path) -> None:
+def test_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cspdet.fonts._installed", lambda: ["DejaVu Sans"])
     things = [each._replace(class_id=number % len(ODD)) for number, each in enumerate(_things(0, 70))]
     seen = collected(things, things[:50])
-    plot_precision(judge(seen, ODD), tmp_path / "curves.png")
-    plot_confusion(confusion(seen, len(ODD)), ODD, tmp_path / "matrix.png")
+    with pytest.warns(UserWarning, match="no installed font has the letters `前名`; boxes are drawn in their place"):
+        plot_precision(judge(seen, ODD), tmp_path / "curves.png")
+    with pytest.warns(UserWarning, match="no installed font has the letters `前名`"):
+        plot_confusion(confusion(seen, len(ODD)), ODD, tmp_path / "matrix.png")
     assert {each.name for each in tmp_path.iterdir()} == {"curves.png", "matrix.png"}
+
+
+def test_names_in_other_scripts(tmp_path: Path) -> None:
+    """Letters of a font beside the first are drawn: other letters, other pictures."""
+    things = _things(0, 70)
+    drawn = []
+    for name in ("\u05d0\u05d1", "\u05d5\u05d9"):
+        names = (name, *map(str, range(1, 6)))
+        seen = collected(things, things[:50])
+        plot_precision(judge(seen, names), tmp_path / "curves.png")
+        plot_confusion(confusion(seen, len(names)), names, tmp_path / "matrix.png")
+        drawn.append(((tmp_path / "curves.png").read_bytes(), (tmp_path / "matrix.png").read_bytes()))
+    assert drawn[0][0] != drawn[1][0]
+    assert drawn[0][1] != drawn[1][1]
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
