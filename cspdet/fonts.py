@@ -32,10 +32,11 @@ def families(texts: Iterable[str], first: str = "DejaVu Sans") -> list[str]:
 
 
 def _installed() -> list[str]:
-    """Names of fonts, those without serifs first."""
+    """Names of fonts that have an upright face of ordinary weight, those without serifs first."""
     from matplotlib.font_manager import fontManager
 
-    names = {each.name for each in fontManager.ttflist if not each.name.startswith(_BOXES)}
+    upright = [each for each in fontManager.ttflist if each.style == "normal" and each.weight in (400, "normal")]
+    names = {each.name for each in upright if not each.name.startswith(_BOXES)}
     return sorted(names, key=lambda name: ("Sans" not in name, name))
 
 

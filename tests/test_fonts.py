@@ -32,7 +32,7 @@ def test_another_font_has_what_the_first_lacks() -> None:
     assert {ord(letter) for letter in HEBREW} <= charmap.keys()
 
 
-def test_letters_that_no_font_has() -> None:
+def test_letters_that_no_font_has(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.warns(UserWarning, match=f"no installed font has the letters `{NONE}`; boxes are drawn") as caught:
         found = families([f"a{NONE}{HEBREW}", NONE], MONO)
     assert len(caught) == 1
@@ -40,3 +40,5 @@ def test_letters_that_no_font_has() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert found == families([HEBREW], MONO)
+    # Matplotlib has nothing to say of the fonts that were looked into.
+    assert not caplog.records
