@@ -18,6 +18,9 @@ from cspdet.models import find
 from cspdet.rules import examine
 from cspdet.text import printable
 
+# What stands for standard output, where a file to be written is named.
+STANDARD_OUTPUT = ("-", "/dev/stdout")
+
 
 def add_dialect(parser: ArgumentParser) -> None:
     """The options that say how a cfg is read: `--dialect` and `--set`."""

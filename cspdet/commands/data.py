@@ -18,20 +18,19 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from cspdet.cfg.diagnostic import count
+from cspdet.commands.common import STANDARD_OUTPUT
 from cspdet.commands.loading import positive
 from cspdet.commands.progress import progress
 from cspdet.data.cropping import LEAST
 from cspdet.data.description import PARTS, Description, read_description
 from cspdet.errors import UsageError
 from cspdet.text import counted, printable
-
-# What stands for standard output.
-_STANDARD_OUTPUT = ("-", "/dev/stdout")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -145,7 +144,11 @@ def _stats(arguments: Namespace) -> int:
     if arguments.out:
         from cspdet.data.chart import write_chart
 
-        write_chart(arguments.out, description, parts)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            write_chart(arguments.out, description, parts)
+        for message in dict.fromkeys(str(each.message) for each in caught):
+            _say(message)
         print(f"saved: {printable(arguments.out)}", file=sys.stderr)
     return 0
 
@@ -234,7 +237,7 @@ def _to_coco(arguments: Namespace) -> int:
     if len(arguments.sources) > 1:
         raise UsageError(f"{len(arguments.sources)} sources, but `--to coco` takes one", "name one .data file")
     description = read_description(arguments.sources[0])
-    to_stdout = arguments.out in _STANDARD_OUTPUT
+    to_stdout = arguments.out in STANDARD_OUTPUT
     if not to_stdout:
         _refuse_to_overwrite(arguments.out, description)
         if exists(arguments.out) and not is_special(arguments.out) and not arguments.force:

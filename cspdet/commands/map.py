@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cspdet.commands.common import dialect_of, network_files, read_cfg
+from cspdet.commands.common import STANDARD_OUTPUT, dialect_of, network_files, read_cfg
 from cspdet.commands.loading import add_running, cfg_of, check_classes, load_detector, positive, share, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import UsageError
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from cspdet.graph import Graph
 
 
-# What stands for standard output.
-_STANDARD_OUTPUT = ("-", "/dev/stdout")
 # A drawn picture: its place among the worst, and the name of the image.
 _DRAWN = re.compile(r"[0-9]{3,}_.+\.jpg")
 
@@ -135,7 +133,7 @@ def run(arguments: Namespace) -> int:
     )
     if arguments.confidence:
         report = replace(report, interval=_interval(arguments, seen, names))
-    for_people = sys.stderr if arguments.json in _STANDARD_OUTPUT else sys.stdout
+    for_people = sys.stderr if arguments.json in STANDARD_OUTPUT else sys.stdout
     written: list[str] = []
     # A disk that is full must not cost the figures, for which the network has run.
     try:
@@ -196,7 +194,7 @@ def _check_outputs(arguments: Namespace, reads: Sequence[str | Path | None]) -> 
     """See that everything asked for can be made, before the work."""
     from cspdet.evaluate.plots import check_plot
 
-    places = [None if arguments.json in _STANDARD_OUTPUT else arguments.json, arguments.plot, arguments.confusion]
+    places = [None if arguments.json in STANDARD_OUTPUT else arguments.json, arguments.plot, arguments.confusion]
     written: set[str] = set()
     for place in places:
         if place is None:
@@ -297,7 +295,7 @@ def _write_json(arguments: Namespace, report: Report, written: list[str]) -> Non
     if arguments.json is None:
         return
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-    if arguments.json in _STANDARD_OUTPUT:
+    if arguments.json in STANDARD_OUTPUT:
         print(text)
         return
     write_text(arguments.json, text + "\n")

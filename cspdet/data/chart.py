@@ -12,7 +12,8 @@ import numpy as np
 from cspdet.data.description import Description
 from cspdet.data.statistics import Part
 from cspdet.files import check_ending, temporary
-from cspdet.text import brief, counted, printable
+from cspdet.fonts import families
+from cspdet.text import counted, printable, shortened
 
 # So many classes have a bar each; of more, the most frequent. Up to so many, all panels are of one size.
 _MOST_BARS = 100
@@ -38,7 +39,7 @@ def write_chart(path: str | Path, description: Description, parts: Sequence[Part
     places.invert_yaxis()  # as in the image, y goes down
     _per_image(several, parts)
     with warnings.catch_warnings(), temporary(path) as beside:
-        warnings.filterwarnings("ignore", message="Glyph")  # names in letters that the font does not have
+        warnings.filterwarnings("ignore", message="Glyph")  # letters that no font has, of which a word was said
         figure.savefig(beside)
 
 
@@ -78,8 +79,8 @@ def _classes(axes: Any, description: Description, parts: Sequence[Part], bars: i
         axes.barh(at + offset, count, thickness, color=_COLORS[number % 2], label=part.name)
     for y, column in zip(at, counts.T.tolist(), strict=True):
         axes.text(max(column) + 0.01 * most, y, " / ".join(f"{value:,}" for value in column), va="center", fontsize=size)
-    names = [brief(printable(description.class_name(int(number))), 24) for number in shown]
-    axes.set_yticks(at, names, fontsize=size, parse_math=False)
+    names = [shortened(printable(description.class_name(int(number))), 24) for number in shown]
+    axes.set_yticks(at, names, fontsize=size, parse_math=False, family=families(names))
     axes.set(xlim=(0, 1.2 * most), ylim=(len(shown) - 0.4, -0.6))
     hidden = description.classes > len(shown)
     axes.set_title("objects per class" + (f" (the {bars} most frequent of {description.classes:,})" if hidden else ""))

@@ -198,6 +198,15 @@ def test_stats(run: Run, here: Path) -> None:
     assert cv2.imread("chart.png") is not None
 
 
+def test_letters_that_no_font_has(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cspdet.fonts._installed", list)
+    make_set(here, BOTH, {"v": GOOD})
+    Path("made.names").write_text("cat\n犬\n", "utf-8")
+    code, _, err = run("data", "stats", "made.data", "-o", "chart.png")
+    assert code == 0
+    assert err.splitlines()[0] == "warning: no installed font has the letters `犬`; boxes are drawn in their place"
+
+
 def test_stats_as_json(run: Run, here: Path) -> None:
     make_set(here, BOTH, {"v": GOOD})
     code, out, err = run("data", "stats", "made.data", "--json", "--part", "train")
