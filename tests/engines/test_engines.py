@@ -554,7 +554,7 @@ def test_the_command(run: Callable[..., tuple[int, str, str]], tmp_path: Path, m
     for name in INSTALLED:
         code, out, _ = run("detect", picture, "--engine", name, "--no-save")
         assert code == 0
-        assert "cat: 89%" in out
+        assert "cat: 92%" in out
     code, _, err = run("detect", picture, "--engine", "x")
     assert code == 2
     assert err == f"error: there is no engine `x`\n  help: one of: auto, {', '.join([*ENGINES, COMPILED])}\n"
