@@ -187,7 +187,7 @@ def open_video(source: Source) -> Iterator[Video]:
     import cv2
 
     if source.kind == "video" and (not exists(source.name) or is_folder(source.name)):
-        raise UsageError(f"no such file: `{source.name}`", "check the path")
+        raise no_such_file(source.name)
     target: str | int = int(source.name) if source.name.isdecimal() and source.kind == "stream" else source.name
     cure = "is it cut, or something else?"
     with ExitStack() as stack:

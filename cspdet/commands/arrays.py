@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cspdet.errors import UsageError
+from cspdet.missing import no_such_file
 from cspdet.text import brief
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _opened(path: str, what: str, cure: str) -> Iterator[IO[bytes]]:
             warnings.simplefilter("ignore")  # of old headers
             yield file
     except FileNotFoundError:
-        raise UsageError(f"no such file: `{path}`", "check the path") from None
+        raise no_such_file(path) from None
     except OSError as error:
         reason = error.strerror.lower() if error.strerror else "it is damaged"
         raise UsageError(f"cannot read `{path}`: {reason}", cure) from None

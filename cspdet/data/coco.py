@@ -16,6 +16,7 @@ from cspdet.data.pictures import read_list
 from cspdet.data.remarks import Remarks
 from cspdet.data.size import annotated_size, nothing_fits
 from cspdet.errors import CspdetError, UsageError
+from cspdet.missing import no_such_file
 from cspdet.outputs import category_numbers, image_numbers
 from cspdet.paths import first_file, is_folder
 from cspdet.text import brief
@@ -79,7 +80,7 @@ class _Reader:
         try:
             return json.loads(self.source.read_bytes())
         except FileNotFoundError:
-            raise UsageError(f"no such file: `{self.source}`", "check the path") from None
+            raise no_such_file(self.source) from None
         except OSError as error:
             raise UsageError(f"cannot read `{self.source}`: {(error.strerror or str(error)).lower()}") from None
         except (ValueError, RecursionError) as error:

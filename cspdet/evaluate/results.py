@@ -15,6 +15,7 @@ from cspdet.detections import Detections
 from cspdet.errors import CspdetError, UsageError
 from cspdet.evaluate.looking import Advance, Look, Say, Steps, ignore, look_at, say
 from cspdet.evaluate.records import Collected
+from cspdet.missing import no_such_file
 from cspdet.outputs import COCO_IDS, is_coco, numbers_in
 from cspdet.text import brief, counted
 
@@ -130,7 +131,7 @@ def _rows(path: Path) -> list[Any]:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UsageError(f"no such file: `{path}`", "check the path") from None
+        raise no_such_file(path) from None
     except OSError as error:
         raise UsageError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, RecursionError):
