@@ -15,6 +15,7 @@ from cspdet.cfg.definitions import BLOCK, CALLED, DEFINE, END, INCLUDE, INDEX, I
 from cspdet.cfg.diagnostic import Diagnostic, Label
 from cspdet.cfg.dialect import Dialect
 from cspdet.cfg.expression import NAME, number_of
+from cspdet.cfg.included import included_by
 from cspdet.cfg.naming import by_name, named_items
 from cspdet.cfg.source import Edit, Source, Span
 from cspdet.cfg.syntax import Document, Entry, Section, parse
@@ -182,8 +183,7 @@ class _Expander(Definitions, Values):
         if entry is None:
             self.report("error", "missing-option", "`[include]` needs `file`", section.name_span, "", "add `file=X.cfg`")
             return
-        # As it is written: blanks are part of file names.
-        path = files[-1].parent / entry.value_span.text
+        path = included_by(files[-1], entry)
         if path.resolve() in [each.resolve() for each in files] or len(files) > _DEEPEST:
             chain = " → ".join(f"`{each.name}`" for each in (*files, path))
             message = f"`{path.name}` includes itself: {chain}"
