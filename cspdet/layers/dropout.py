@@ -57,20 +57,23 @@ class Dropout(Layer, names=("dropout",)):
         from torch.nn.functional import dropout
 
         if self.dropblock and x.dim() == 4:
-            return self._drop_blocks(x, float(parts.ramp))
+            return self._drop_blocks(x, parts.ramp)
         return dropout(x, self.probability)
 
-    def _drop_blocks(self, x: Tensor, ramp: float) -> Tensor:
-        """Zero a square of each map, where one of its pixels draws less than probability / square; scale up what is left."""
+    def _drop_blocks(self, x: Tensor, ramp: Tensor) -> Tensor:
+        """Zero a square of each map, where one of its pixels draws less than probability / square; scale up what is left.
+
+        `ramp` stays a tensor: as a number it would be compiled in, and every step of a training would compile anew.
+        """
         import torch
 
         n, c, height, width = x.shape
         side = self.dropblock_size_rel * width if self.dropblock_size_rel else int(self.dropblock_size_abs) or _SIDE
-        block = max(1, min(int(side * ramp), width, height))
+        block = (side * ramp).floor().clamp(1, min(width, height))
         drawn, place = torch.rand(n, c, height * width, device=x.device).min(2)
         dropped = drawn < self.probability * ramp / block**2
-        top = (place // width).clamp_max(height - block)[..., None, None]
-        left = (place % width).clamp_max(width - block)[..., None, None]
+        top = (place // width).minimum(height - block)[..., None, None]
+        left = (place % width).minimum(width - block)[..., None, None]
         row = torch.arange(height, device=x.device)[:, None]
         column = torch.arange(width, device=x.device)
         inside = (row >= top) & (row < top + block) & (column >= left) & (column < left + block)
