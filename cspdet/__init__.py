@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cspdet.classification import Classification
     from cspdet.detections import Detection, Detections
     from cspdet.detector import Detector
     from cspdet.errors import (
@@ -35,6 +36,7 @@ _HOMES = {
     "load": "loading",
     "Detector": "detector",
     "Network": "network",
+    "Classification": "classification",
     "Detections": "detections",
     "Detection": "detections",
     "CspdetError": "errors",
@@ -52,6 +54,7 @@ _HOMES = {
 __all__ = [
     "CfgError",
     "CfgWarning",
+    "Classification",
     "CspdetError",
     "Detection",
     "Detections",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, str] = {
     "detect": "find objects in images, videos and streams",
     "train": "train a network on labelled images",
+    "classify": "say what pictures show, and how often that is right",
     "map": "say how good a detector is: mean average precision",
     "bench": "measure how fast a network runs, by every engine",
     "check": "say what is wrong with cfg files, and where; cure it",
@@ -55,6 +56,8 @@ _WITH_VERBS = ("weights", "data", "edit")
 _TOLD_BY_ENDING = ("--weights", "--cfg", "--data", "--source")
 _WITHOUT_OPTION = "name the file without an option: it is told by its ending"
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
+# What follows `darknet classifier`.
+_DARKNETS_CLASSIFIER = {"predict": ("classify",), "valid": ("classify", "--part", "valid"), "train": ("train",)}
 
 _USAGE = "usage: cspdet COMMAND …"
 
@@ -69,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we live
     while len(words) > 1 and words[0] in _DARKNET_GROUPS:
         words.pop(0)  # `darknet detector test X.data X.cfg X.weights IMG`
+    if words[:1] == ["classifier"] and len(words) > 1:
+        words[:2] = _DARKNETS_CLASSIFIER.get(words[1], words[1:2])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a file's name may hold what the terminal's encoding does not

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from cspdet.boxes import Floats
 from cspdet.cfg.diagnostic import Diagnostic
+from cspdet.classification import Classification, Classifier
 from cspdet.detections import Detections
 from cspdet.engines import COMPILED, Engine, Preparing, make_engine
 from cspdet.errors import EngineWarning, UnsupportedError, UsageError, WeightsWarning
@@ -212,9 +213,7 @@ class Detector:
             UsageError: the network has no detection head, an image is missing, or an option is out of range.
             ImageError: an image cannot be decoded.
         """
-        given: Any = images
-        if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4:
-            raise UsageError("`detect` takes several images", "call the detector itself, or give a list")
+        images = _several(images, "detect")
         stages = self.stages(threshold=threshold, nms=nms, like=like, letterbox=letterbox)
         pictures = [as_pixels(image, exact=stages.exact) for image in images]
         prepared = [stages.prepare(picture) for picture in pictures]
@@ -231,19 +230,51 @@ class Detector:
         if not self.graph.heads:
             raise UsageError(
                 f"`{self.graph.source.path}` has no detection head: it ends in `[{self.graph.nodes[-1].name}]`",
-                "`detector.network.trace` gives what its layers put out",
+                "`detector.classify`, or `cspdet classify`, says what a picture shows; `cspdet trace`, what its layers put out",
             )
         for name, value in (("threshold", threshold), ("nms", nms)):
             if not 0 <= value <= 1:
                 raise UsageError(f"`{name}` is {value:g}; it goes from 0 to 1")
         profile = self.profile(like)
-        if not self.trained:
-            message = "no weights were loaded: unless the network got some since, what it finds means nothing"
-            warnings.warn(message, WeightsWarning, stacklevel=4)
-            self.trained = True  # said once
+        self._warn_untrained()
         if letterbox is None:
             letterbox = self.graph.net.letter_box or None
         return Stages(self._run, self._prepare, self.graph, self.names, self.gives_boxes, threshold, nms, profile, letterbox)
+
+    def classify(self, images: Sequence[Any], *, like: str | Profile = "") -> list[Classification]:
+        """Say what each picture of a batch shows; for classifiers, networks without a detection head.
+
+        The shorter side of a picture is scaled to the width of the network's input, and the middle cut out.
+
+        Args:
+            images: paths, PIL images or arrays, of any sizes.
+            like: the program whose preprocessing is used, as for `detect`.
+
+        Raises:
+            UsageError: the network is a detector, an image is missing, or there are more or fewer names than outputs.
+            ImageError: an image cannot be decoded.
+        """
+        images = _several(images, "classify")
+        classifier = self.classifier(like=like)
+        prepared = [classifier.prepare(as_pixels(image, exact=classifier.exact)) for image in images]
+        return classifier.found(classifier.infer(prepared)) if prepared else []
+
+    def classifier(self, *, like: str | Profile = "") -> Classifier:
+        """What `classify` does, in steps that may run in threads of their own; for the options see there.
+
+        Raises:
+            UsageError: the network is a detector, or there are more or fewer names than it has outputs.
+        """
+        classifier = Classifier.of(self._run, self._prepare, self.graph, self.names, self.profile(like))
+        self._warn_untrained()
+        return classifier
+
+    def _warn_untrained(self) -> None:
+        """Say, once, that there are no weights."""
+        if not self.trained:
+            message = "no weights were loaded: unless the network got some since, what it finds means nothing"
+            warnings.warn(message, WeightsWarning, stacklevel=5)
+            self.trained = True
 
     def _run(self, images: Floats) -> list[Floats]:
         """What the engine puts out, whichever it is by then."""
@@ -329,3 +360,13 @@ class Detector:
         arrays = self.arrays
         slots = (slot for slot in layout(self.graph, self.extent) if cutoff is None or slot.layer < cutoff)
         write(path, self.header, ((slot, arrays[slot.key]) for slot in slots))
+
+
+def _several(images: Sequence[Any], what: str) -> Sequence[Any]:
+    """The images, which must be several: a path or an array of one would be taken apart."""
+    given: Any = images
+    if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4:
+        raise UsageError(
+            f"`{what}` takes several images", "call the detector itself, or give a list" if what == "detect" else "give a list"
+        )
+    return images

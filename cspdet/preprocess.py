@@ -86,6 +86,25 @@ def prepare(image: Pixels, network: Shape, profile: Profile, letterbox: bool | N
     return boxed, Placement(half[0] / network.width, half[1] / network.height, width / network.width, height / network.height)
 
 
+def middle(image: Pixels, network: Shape, profile: Profile) -> Floats:
+    """The middle of a picture as a classifier's input (C, H, W), values 0 … 1, after its shorter side was scaled to the width.
+
+    Where the network is higher than wide, the edges are drawn on (`image.c:resize_min`, `crop_image`).
+
+    Raises:
+        UsageError: the network reads other channels.
+    """
+    image = to_channels(image, network.channels)
+    height, width = image.shape[:2]
+    shorter = min(width, height)
+    size = (width * network.width // shorter, height * network.width // shorter)
+    whole = scaled(image, *size, profile)
+    left, top = (size[0] - network.width) // 2, (size[1] - network.height) // 2
+    rows = np.arange(top, top + network.height).clip(0, size[1] - 1)
+    columns = np.arange(left, left + network.width).clip(0, size[0] - 1)
+    return np.ascontiguousarray(whole[:, rows][:, :, columns])
+
+
 def _fitted(width: int, height: int, into_width: int, into_height: int, rounding: str) -> tuple[int, int]:
     """The largest size of the same proportions that fits."""
     if rounding == "nearest":

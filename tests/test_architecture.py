@@ -60,6 +60,7 @@ ORDER = [
     "engines",
     "export",
     "stages",
+    "classification",
     "detector",
     "loading",
     "cv2_dnn",

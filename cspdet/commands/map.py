@@ -266,7 +266,7 @@ def _check_network(graph: Graph, description: Description) -> None:
     """See that it is a detector, and of the classes of the data."""
     if not graph.heads:
         fact = f"`{graph.source.path}` has no detection head: it ends in `[{graph.nodes[-1].name}]`"
-        cure = f"a classifier is measured on the `valid` images as it is trained: `cspdet train {description.path} X.cfg -map`"
+        cure = f"a classifier is measured by `cspdet classify {description.path} X.cfg X.weights --part valid`"
         raise UsageError(fact, cure)
     check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
 

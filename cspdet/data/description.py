@@ -17,8 +17,8 @@ from cspdet.text import brief, counted, nearest, slip
 # What a data set is divided into, by the names of its lists.
 PARTS = ("train", "valid")
 # What is read of a `.data` file here, and what else Darknet knows (`detector.c`, `classifier.c`).
-_KEYS = ("classes", *PARTS, "difficult", "names", "labels", "backup")
-_DARKNETS_KEYS = ("map", "eval", "results", "top", "leaves", "test")
+_KEYS = ("classes", *PARTS, "difficult", "names", "labels", "top", "backup")
+_DARKNETS_KEYS = ("map", "eval", "results", "leaves", "test")
 
 
 class Description(NamedTuple):
@@ -66,6 +66,11 @@ class Description(NamedTuple):
         if name and found is None:
             raise UsageError(f"`{self.path}` points to `{name}`, which is not there", "put it there, or leave it out")
         return found
+
+    @property
+    def top(self) -> int:
+        """How many classes count as a classifier's first ones; 0 if the file does not say."""
+        return max(0, atoi(self.written.get("top", ""))[0])
 
     def list_of(self, part: str) -> Path:
         """The list `train` or `valid`.

@@ -8,6 +8,7 @@
 Processes that share the pictures `collect` their part each; `merge` puts the parts together for `judge`.
 """
 
+from cspdet.evaluate.accuracy import Accuracy, judge_classes, look_at_classes
 from cspdet.evaluate.collect import Find, collect, difficult_labels
 from cspdet.evaluate.evaluation import evaluate
 from cspdet.evaluate.judge import PROTOCOLS, judge
@@ -16,6 +17,7 @@ from cspdet.evaluate.report import ClassReport, Report
 
 __all__ = [
     "PROTOCOLS",
+    "Accuracy",
     "ClassReport",
     "Collected",
     "Find",
@@ -24,5 +26,7 @@ __all__ = [
     "difficult_labels",
     "evaluate",
     "judge",
+    "judge_classes",
+    "look_at_classes",
     "merge",
 ]

@@ -116,15 +116,17 @@ def _steps(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | Path, title: str = "") -> None:
-    """Draw a confusion matrix, as `confusion` gives it, into a file; its ending says how.
+    """Draw a confusion matrix, as `confusion` gives it or a classifier's, which has no background; the file's ending says how.
 
     Colours are shares of the row, numbers are counts. Warns of letters in names that no font has.
 
     Raises:
         UsageError: it cannot be written.
     """
-    labels = [*map(_name, names), "background"]
-    used = np.append((matrix.sum(0) + matrix.sum(1))[:-1] > 0, True)
+    background = len(matrix) > len(names)
+    labels = [*map(_name, names), *(["background"] if background else [])]
+    used = matrix.sum(0) + matrix.sum(1) > 0
+    used[len(names) :] = True
     if len(matrix) > _WHOLE and not used.all():
         left_out = counted(int((~used).sum()), "class", "classes")
         title = f"{title}; without {left_out} that nothing is or was found as"
@@ -145,7 +147,7 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | 
     axes.tick_params(length=0)
     for lines in (axes.hlines, axes.vlines):
         lines(np.arange(1, many) - 0.5, -0.5, many - 0.5, color="#e6e6e6", linewidth=0.5)
-    for edge in (axes.axhline, axes.axvline):
+    for edge in (axes.axhline, axes.axvline) if background else ():
         edge(many - 1.5, color=_INK, linewidth=1)
     large = 11 + many / 8
     axes.set_xlabel("found as", fontsize=large)
