@@ -214,7 +214,8 @@ def _to_darknet(arguments: Namespace) -> int:
     read = read_voc if arguments.origin == "voc" else read_coco
     sources = {"train": arguments.sources, "valid": arguments.valid}
     parts = {part: read(given, arguments.images) for part, given in sources.items() if given}
-    planned = plan(parts, arguments.out, names, difficult=arguments.difficult, force=arguments.force)
+    reads = [*arguments.sources, *(arguments.valid or ()), *([arguments.names] if arguments.names else ())]
+    planned = plan(parts, arguments.out, names, difficult=arguments.difficult, force=arguments.force, reads=reads)
     with progress(len(planned.files), "writing", "files") as advance:
         planned.write(advance)
     for part, (images, objects) in planned.counts.items():

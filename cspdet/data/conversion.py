@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from cspdet.data.labels import label_text
 from cspdet.data.pictures import darknet_label_path, label_path
 from cspdet.data.remarks import Remarks
 from cspdet.errors import CspdetError, UsageError
-from cspdet.files import check_writable, replacing, unwritable
+from cspdet.files import check_writable, overwrites, real_path, replacing, unwritable
 from cspdet.paths import exists, first_file
 from cspdet.text import brief
 
@@ -82,17 +82,19 @@ def plan(
     *,
     difficult: bool = False,
     force: bool = False,
+    reads: Iterable[str | Path] = (),
 ) -> Plan:
     """The files of a data set with these parts, `train` and maybe `valid`.
 
     `target` is the `.data` file; the names and the lists stand beside it under names that begin alike. Label files stand where
     AlexeyAB's Darknet looks for them. `names` chooses and orders the classes; without it, there are all, in the order of the
     annotations. Objects marked difficult are left out; with `difficult`, those of `valid` become the labels of a second list,
-    as `difficult=` wants it: the same images in a folder of that name, of which only the labels exist.
+    as `difficult=` wants it: the same images in a folder of that name, of which only the labels exist. `reads` are the files
+    that the parts and names were read from, which stay what they are.
 
     Raises:
-        UsageError: the target is no `.data` file, a file cannot be written or is there already with other content (which
-            `force` allows), or there are no classes.
+        UsageError: the target is no `.data` file, a file cannot be written, is one of those that were read, or is there already
+            with other content (which `force` allows), or there are no classes.
         CspdetError: two images have one label file.
     """
     target = Path(target)
@@ -118,6 +120,7 @@ def plan(
         lists[DIFFICULT] = maker.difficult(parts["valid"])
     maker.describe(lists, names)
     maker.check_folders()
+    maker.spare(reads)
     if not force:
         maker.refuse_to_overwrite()
     for part in parts.values():
@@ -209,6 +212,13 @@ class _Maker:
             while not exists(probe.parent):
                 probe = probe.parent
             check_writable(probe)
+
+    def spare(self, reads: Iterable[str | Path]) -> None:
+        """See that no file takes the place of one that was read, unless it says the same."""
+        read = {*map(real_path, reads)}
+        for path, content in self.files.items():
+            if exists(path) and not _holds(path, content) and real_path(path) in read:
+                raise overwrites(path)
 
     def refuse_to_overwrite(self) -> None:
         """See that no file is there with other content."""

@@ -242,6 +242,9 @@ def test_what_is_written_takes_the_place_of_nothing_that_is_read(run: Run, here:
 # -- convert ----------------------------------------------------------------------------------------------------------
 
 
+SETS = "VOC/ImageSets/Main"
+
+
 def make_voc() -> None:
     for number, stem in enumerate(("a", "b")):
         make_image(Path("VOC/JPEGImages") / f"{stem}.jpg", number, (500, 375))
@@ -274,6 +277,28 @@ def test_from_voc(run: Run) -> None:
     assert (code, out) == (2, "")
     assert "`voc.data` is there already, with other content" in err
     assert run(*words, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        ((f"{SETS}/made-train.txt",), f"{SETS}/made-train.txt"),
+        (("VOC/Annotations/a.xml", "--valid", f"{SETS}/made-valid.txt"), f"{SETS}/made-valid.txt"),
+        (("VOC", "--names", f"{SETS}/made.names"), f"{SETS}/made.names"),
+    ],
+    ids=["sources", "valid", "names"],
+)
+def test_sources_stay_what_they_are(run: Run, words: tuple[str, ...], read: str) -> None:
+    make_voc()
+    Path(SETS).mkdir(parents=True)
+    for part in ("train", "valid"):
+        Path(f"{SETS}/made-{part}.txt").write_text("a\nb\n")
+    Path(f"{SETS}/made.names").write_bytes(b"dog\r\nchair\r\n")
+    before = {path: path.read_bytes() for path in Path("VOC").rglob("*") if path.is_file()}
+    code, out, err = run("data", "convert", "--from", "voc", *words, "-o", f"{SETS}/made.data", "--force")
+    assert (code, out) == (2, "")
+    assert f"error: cannot write `{read}`: it is one of the files that are read" in err
+    assert {path: path.read_bytes() for path in Path("VOC").rglob("*") if path.is_file()} == before
 
 
 def test_what_is_left_out_for_its_proportions(run: Run) -> None:
