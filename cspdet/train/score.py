@@ -8,10 +8,15 @@ from cspdet.data.pictures import Picture
 from cspdet.detector import Detector
 from cspdet.evaluate import collect, judge, judge_classes, look_at_classes, merge
 from cspdet.evaluate.collect import finder
+from cspdet.evaluate.looking import Say
 from cspdet.network import Network
 from cspdet.train.processes import Team
 
 _BATCH = 8
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
 
 
 class Scorer:
@@ -26,15 +31,15 @@ class Scorer:
         self.names = tuple(names)
         self.team = team
 
-    def __call__(self, network: Network) -> float:
-        """The mean average precision, 0 … 1.
+    def __call__(self, network: Network, warn: Say = silent) -> float:
+        """The mean average precision, 0 … 1; `warn` is called with what cannot be used.
 
         Raises:
             UsageError: no picture can be read, or none has an object.
         """
         detector = Detector(network, self.names)
         mine = self.pictures[self.team.rank :: self.team.size]
-        seen = collect(detector, mine, batch=_BATCH, exact=False, warn=lambda _: None)
+        seen = collect(detector, mine, batch=_BATCH, exact=False, warn=warn)
         report = judge(merge(self.team.gather(seen)), finder(detector).names)
         return report.map
 
@@ -47,13 +52,13 @@ class ClassScorer:
         self.names = tuple(names)
         self.team = team
 
-    def __call__(self, network: Network) -> float:
-        """Top-1 accuracy, 0 … 1. Pictures that cannot be read, or show no class, do not count.
+    def __call__(self, network: Network, warn: Say = silent) -> float:
+        """Top-1 accuracy, 0 … 1. Pictures that cannot be read, or show no class, do not count; `warn` is called with each.
 
         Raises:
             UsageError: no picture can be used.
         """
         mine = self.pictures[self.team.rank :: self.team.size]
         classifier = Detector(network).classifier()
-        seen = look_at_classes(classifier, mine, self.names, batch=_BATCH, exact=False, warn=lambda _: None)
+        seen = look_at_classes(classifier, mine, self.names, batch=_BATCH, exact=False, warn=warn)
         return judge_classes(self.team.gather(seen), self.names).top_1

@@ -54,7 +54,8 @@ class Settings(NamedTuple):
 
 
 # Mean average precision of a network, evaluated by all processes of the team together.
-Score = Callable[[Network], float]
+# Says how good a network is, and calls what it is given with a word about each file that cannot be used.
+Score = Callable[[Network, Callable[[str], None]], float]
 
 
 class Trainer:
@@ -387,7 +388,7 @@ class Trainer:
         state = self.result()
         plain = Network(self.graph)
         plain.load_state_dict(state)
-        value = self.score(plain.to(self.device).eval())
+        value = self.score(plain.to(self.device).eval(), lambda word: self._tell([f"evaluating: {word}"]))
         row = row._replace(mean_average_precision=value)
         with self.backup.told(self.iteration):
             self.log.add(row)

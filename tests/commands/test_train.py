@@ -87,6 +87,22 @@ def test_an_interrupted_training_is_not_overwritten(run: Run, data: Path, cfg: P
     assert "steps 3 to 3" in out
 
 
+def test_what_cannot_be_evaluated_is_said_once(run: Run, data: Path, cfg: Path) -> None:
+    folder = data.parent
+    for name in ("0", "1"):
+        (folder / "images" / f"v{name}.png").write_bytes((folder / "images" / f"{name}.png").read_bytes())
+    (folder / "labels" / "v0.txt").write_text("0 .5 .5 .2 .2\n7 .5 .5 .2 .2\n")
+    (folder / "images" / "v1.png").write_bytes(b"no picture")
+    (folder / "valid.txt").write_text("images/v0.png\nimages/v1.png\n")
+    change(data, "valid = list.txt", "valid = valid.txt")
+    code, _, err = run("train", data, cfg, "--workers", 0, "-map", "--map-every", 1)
+    assert code == 0, err
+    warnings = [line for line in err.splitlines() if line.startswith("warning: evaluating: ")]
+    assert len(warnings) == 2
+    assert any("v1.png" in line and line.endswith(": left out") for line in warnings)
+    assert any("v0.txt`, line 2: class 7; there are 2" in line for line in warnings)
+
+
 def test_a_finished_training_can_be_made_longer(run: Run, data: Path, cfg: Path) -> None:
     assert run("train", data, cfg, "--workers", 0)[0] == 0
     code, _, err = run("train", data, cfg, "--workers", 0)
