@@ -12,38 +12,39 @@ from cspdet.engines import Engine
 from cspdet.errors import UsageError
 from cspdet.graph import Graph
 from cspdet.image import Pixels
+from cspdet.layers.logistic import Logistic
+from cspdet.layers.softmax import Softmax
 from cspdet.layers.tree import Tree, WithTree
 from cspdet.names import check_names
-from cspdet.preprocess import Profile, middle
+from cspdet.preprocess import Profile, middle, prepare, square
 
 # The cure for names that are more or fewer than the classes.
 OTHER_NAMES = "give the names of the classes it was trained on"
 
 
 class Guess(NamedTuple):
-    """One class that a picture may show, and how likely it is."""
+    """One class that a picture may show, and what the network says of it."""
 
     name: str
     class_id: int
-    probability: float
+    score: float
 
 
 class Classification(NamedTuple):
     """What a classifier says of one picture.
 
-    `probabilities` is (classes,) float32: what the last layer puts out, which are probabilities behind a [softmax] or a
-    [logistic]; in a class hierarchy, they are multiplied down from the root. `names` is empty where none are known.
+    `scores` is (classes,) float32: what the last layer puts out, which are probabilities behind a [softmax] or a [logistic]; in
+    a class hierarchy, they are multiplied down from the root. `names` is empty where none are known.
     """
 
-    probabilities: Floats
+    scores: Floats
     names: tuple[str, ...] = ()
 
     def top(self, count: int = 5) -> list[Guess]:
         """The likeliest classes, the likeliest first; of equal ones, the first (`utils.c:top_k`)."""
-        best = np.argsort(-self.probabilities, kind="stable")[:count]
+        best = np.argsort(-self.scores, kind="stable")[: max(0, count)]
         return [
-            Guess(self.names[number] if self.names else str(number), int(number), float(self.probabilities[number]))
-            for number in best
+            Guess(self.names[number] if self.names else str(number), int(number), float(self.scores[number])) for number in best
         ]
 
     def to_dicts(self, count: int = 5) -> list[dict[str, Any]]:
@@ -68,13 +69,18 @@ class Classifier(NamedTuple):
         """The steps for a network.
 
         Raises:
-            UsageError: it is a detector, it reads no images, or there are more or fewer names than it has outputs.
+            UsageError: it is a detector, it reads no images, it ends in a map, or there are more or fewer names than it has
+                outputs.
         """
         path = graph.source.path
         if graph.heads:
             raise UsageError(f"`{path}` has a detection head: it finds objects", "`cspdet detect`, or `detector.detect`")
         if not graph.input.image:
             raise UsageError("the network reads vectors, not images", "run it with `cspdet trace`")
+        last = graph.nodes[graph.outputs[0]]
+        if last.output.height * last.output.width > 1:
+            fact = f"`{path}` is no classifier: it ends in a map of {last.output}, not in a number for each class"
+            raise UsageError(fact, "`[avgpool]` and `[softmax]` behind it make numbers of it; `cspdet trace` writes the map")
         made = cls(engine, prepare_engine, graph, names, profile)
         if names:
             check_names(
@@ -88,6 +94,12 @@ class Classifier(NamedTuple):
         return class_count(self.graph)
 
     @property
+    def probabilities(self) -> bool:
+        """Whether the outputs are probabilities."""
+        layer = self.graph.nodes[self.graph.outputs[0]].layer
+        return isinstance(layer, Logistic) or (isinstance(layer, Softmax) and layer.groups == 1)
+
+    @property
     def tree(self) -> Tree | None:
         """The class hierarchy of the last layer, if it has one."""
         layer = self.graph.nodes[self.graph.outputs[0]].layer
@@ -98,22 +110,31 @@ class Classifier(NamedTuple):
         """Whether pictures should be decoded as Darknet does; see `read_image`."""
         return self.profile.scaling == "darknet"
 
-    def prepare(self, picture: Pixels) -> Floats:
+    def prepare(self, picture: Pixels, *, counting: bool = False) -> Floats:
         """The middle of a picture, as the network reads it, (C, H, W).
+
+        pjreddie's Darknet takes the whole of it, with its proportions kept, unless it counts how often it is right.
 
         Raises:
             UsageError: the network reads other channels.
         """
-        return middle(picture, self.graph.input, self.profile)
+        if self.profile.letterbox == "cfg":
+            return middle(picture, self.graph.input)
+        return square(picture, self.graph.input) if counting else prepare(picture, self.graph.input, self.profile)[0]
 
-    def infer(self, prepared: Sequence[Floats]) -> Floats:
-        """What the last layer says of each of some pictures, (N, classes) (`classifier.c:predict_classifier`)."""
+    def infer(self, prepared: Sequence[Floats], *, counting: bool = False) -> Floats:
+        """What the last layer says of each of some pictures, (N, classes) (`classifier.c:predict_classifier`).
+
+        In a class hierarchy, only leaves count; pjreddie's Darknet does not speak of others at all.
+        """
         found = self.engine(np.stack(prepared))[0].reshape(len(prepared), -1)
         if self.tree:
             found = found.copy()
             for number, parent in enumerate(self.tree.parents):
                 if parent >= 0:
                     found[:, number] *= found[:, parent]
+            if counting or self.profile.letterbox == "always":
+                found[:, sorted({parent for parent in self.tree.parents if parent >= 0})] = 0
         return found
 
     def found(self, outputs: Floats) -> list[Classification]:

@@ -72,8 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we live
     while len(words) > 1 and words[0] in _DARKNET_GROUPS:
         words.pop(0)  # `darknet detector test X.data X.cfg X.weights IMG`
-    if words[:1] == ["classifier"] and len(words) > 1:
-        words[:2] = _DARKNETS_CLASSIFIER.get(words[1], words[1:2])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a file's name may hold what the terminal's encoding does not
@@ -148,6 +146,13 @@ def _give_up_output() -> None:
 
 def _obey(words: list[str]) -> int:
     """Do what the command line says."""
+    if words[:1] == ["classifier"]:
+        if len(words) < 2 or words[1] not in _DARKNETS_CLASSIFIER:
+            given = (
+                f"there is no `classifier {words[1]}`" if len(words) > 1 else "`classifier` is followed by what is to be done"
+            )
+            raise UsageError(given, "one of: " + ", ".join(f"`classifier {verb}`" for verb in _DARKNETS_CLASSIFIER))
+        words[:2] = _DARKNETS_CLASSIFIER[words[1]]
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if words else 2

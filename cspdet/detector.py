@@ -365,7 +365,7 @@ class Detector:
 def _several(images: Sequence[Any], what: str) -> Sequence[Any]:
     """The images, which must be several: a path or an array of one would be taken apart."""
     given: Any = images
-    if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4:
+    if isinstance(given, str | Path) or getattr(given, "ndim", 4) < 4 or not hasattr(given, "__iter__"):
         raise UsageError(
             f"`{what}` takes several images", "call the detector itself, or give a list" if what == "detect" else "give a list"
         )

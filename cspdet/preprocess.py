@@ -16,6 +16,7 @@ from cspdet.image import Pixels, to_channels
 from cspdet.layers.base import Shape
 
 Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
 # Pixels that are scaled at a time: few enough that they stay in the processor's cache.
 _PIXELS = 2**14
@@ -86,10 +87,11 @@ def prepare(image: Pixels, network: Shape, profile: Profile, letterbox: bool | N
     return boxed, Placement(half[0] / network.width, half[1] / network.height, width / network.width, height / network.height)
 
 
-def middle(image: Pixels, network: Shape, profile: Profile) -> Floats:
+def middle(image: Pixels, network: Shape) -> Floats:
     """The middle of a picture as a classifier's input (C, H, W), values 0 … 1, after its shorter side was scaled to the width.
 
-    Where the network is higher than wide, the edges are drawn on (`image.c:resize_min`, `crop_image`).
+    Where the network is higher than wide, the edges are drawn on (`image.c:resize_min`, `crop_image`). Darknet scales by itself
+    here, also where OpenCV has read the picture.
 
     Raises:
         UsageError: the network reads other channels.
@@ -98,11 +100,26 @@ def middle(image: Pixels, network: Shape, profile: Profile) -> Floats:
     height, width = image.shape[:2]
     shorter = min(width, height)
     size = (width * network.width // shorter, height * network.width // shorter)
-    whole = scaled(image, *size, profile)
     left, top = (size[0] - network.width) // 2, (size[1] - network.height) // 2
     rows = np.arange(top, top + network.height).clip(0, size[1] - 1)
     columns = np.arange(left, left + network.width).clip(0, size[0] - 1)
-    return np.ascontiguousarray(whole[:, rows][:, :, columns])
+    return np.ascontiguousarray(resize(image, *size, rows, columns).transpose(2, 0, 1))
+
+
+def square(image: Pixels, network: Shape) -> Floats:
+    """The middle of a picture as pjreddie's Darknet cuts it out where it counts: a square, then scaled to the input.
+
+    Source: `image.c:center_crop_image`. (C, H, W), values 0 … 1.
+
+    Raises:
+        UsageError: the network reads other channels.
+    """
+    image = to_channels(image, network.channels)
+    height, width = image.shape[:2]
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    cut = image[top : top + side, left : left + side]
+    return np.ascontiguousarray(resize(cut, network.width, network.height).transpose(2, 0, 1))
 
 
 def _fitted(width: int, height: int, into_width: int, into_height: int, rounding: str) -> tuple[int, int]:
@@ -129,19 +146,22 @@ def scaled(image: Pixels, width: int, height: int, profile: Profile) -> Floats:
     return planes
 
 
-def resize(image: Pixels, width: int, height: int) -> Floats:
-    """(H, W, C) of 0 … 255 → (height, width, C) of 0 … 1, as `image.c:resize_image` scales.
+def resize(
+    image: Pixels, width: int, height: int, only_rows: Indices | None = None, only_columns: Indices | None = None
+) -> Floats:
+    """(H, W, C) of 0 … 255 → (height, width, C) of 0 … 1, as `image.c:resize_image` scales; or some rows and columns of it.
 
     Darknet scales horizontally first; here the axis that shrinks more comes first, which changes the last bit at most.
     """
     image, exchanged = _as_it_lies(image)
     there, wide, channels = image.shape
-    rows, columns = _Places.of(there, height, copied=False), _Places.of(wide, width, copied=True).of_channels(channels)
+    rows = _Places.of(there, height, only_rows, copied=False)
+    columns = _Places.of(wide, width, only_columns, copied=True).of_channels(channels)
     pixels = image.reshape(there, wide * channels)
     columns_first = height * wide > width * there
-    found = np.empty((height, width * channels), np.float32)
+    found = np.empty((len(rows.before), len(columns.before)), np.float32)
     step = max(1, _PIXELS // (width if columns_first else wide))
-    for top in range(0, height, step):
+    for top in range(0, len(found), step):
         band = rows.part(top, top + step)
         if columns_first:
             needed, place = np.unique([band.before, band.after], return_inverse=True)
@@ -149,7 +169,7 @@ def resize(image: Pixels, width: int, height: int) -> Floats:
         else:
             mixed = columns.mixed(band.mixed(pixels, 0), 1)
         np.multiply(mixed, np.float32(1 / 255), out=found[top : top + step], dtype=np.float32)
-    shaped = found.reshape(height, width, channels)
+    shaped = found.reshape(len(found), -1, channels)
     return shaped[:, :, ::-1] if exchanged else shaped
 
 
@@ -171,19 +191,21 @@ class _Places(NamedTuple):
     weight_after: Floats
 
     @classmethod
-    def of(cls, there: int, extent: int, *, copied: bool) -> _Places:
+    def of(cls, there: int, extent: int, only: Indices | None = None, *, copied: bool) -> _Places:
         """Along an axis of `there` pixels that becomes `extent` long; the last pixel is copied, or gets nothing from the next.
 
-        Where its place falls short of the last by rounding, it is dark then, as Darknet's.
+        Where its place falls short of the last by rounding, it is dark then, as Darknet's. With `only`, these pixels.
         """
-        place = np.arange(extent, dtype=np.float32) * np.float32((there - 1) / max(extent - 1, 1))
+        pixel = np.arange(extent) if only is None else only
+        last = pixel == extent - 1
+        place = pixel.astype(np.float32) * np.float32((there - 1) / max(extent - 1, 1))
         before = place.astype(np.intp)
         share = (place - before).astype(np.float32)
         after = np.minimum(before + 1, there - 1)
         if copied or there == 1:
-            before[-1], share[-1] = there - 1, 0
+            before[last], share[last] = there - 1, 0
         weight = 1 - share
-        share[-1] = 0
+        share[last] = 0
         return cls(before, after, weight, share)
 
     def of_channels(self, channels: int) -> _Places:

@@ -5,7 +5,10 @@
   cspdet classify X.data X.cfg X.weights --part valid         how often the right class is the first, and among the first five
 
 Pictures are files, folders, patterns ('photos/**/*.jpg') and lists (.txt, or - for standard input). Files are told by their
-endings, so their order does not matter. With `--part`, the paths of the listed pictures tell their classes, as in training.
+endings, so their order does not matter; a file that `cspdet export` wrote takes the place of cfg and weights. The shorter side
+of a picture is scaled to the network's width and the middle cut out, as AlexeyAB's Darknet does it; with `--like pjreddie`, the
+whole picture is seen. With `--part`, the paths of the listed pictures tell their classes, as in training: `labels=` of the
+.data file, or else `names=`, says what they are called there; those of `names=` are printed.
 With `--json -`, standard output is JSON and nothing else; what is for people goes to the error stream.
 """
 
@@ -27,7 +30,7 @@ from cspdet.commands.progress import progress
 from cspdet.errors import CspdetError, UsageError
 from cspdet.files import check_unread, check_writable, real_path
 from cspdet.preprocess import PROFILES
-from cspdet.text import printable
+from cspdet.text import brief, printable
 
 if TYPE_CHECKING:
     from cspdet.boxes import Floats
@@ -110,6 +113,11 @@ def _classifier(arguments: Namespace, files: _Files) -> Classifier:
 
 def _top(arguments: Namespace, files: _Files) -> int:
     """How many classes are asked for."""
+    said = files.data.written.get("top") if files.data else None
+    if arguments.top is None and files.data and said is not None and files.data.top < 1:
+        raise UsageError(
+            f"`{files.data.path}` says `top = {brief(said)}`, which is no number of classes", "write 5, or `--top N`"
+        )
     return int(arguments.top or (files.data and files.data.top) or 5)
 
 
@@ -138,7 +146,8 @@ def _classify(arguments: Namespace, files: _Files) -> int:
     if moving is not None:
         raise UsageError(f"`{moving}` is no picture", "`cspdet detect` looks at videos and cameras, and needs a detector")
     _check_outputs(arguments, files, [each.name for each in sources])
-    classifier, top = _classifier(arguments, files), _top(arguments, files)
+    top = _top(arguments, files)
+    classifier = _classifier(arguments, files)
     for_people = sys.stderr if arguments.json in STANDARD_OUTPUT else sys.stdout
     results: list[dict[str, Any]] = []
     failures = 0
@@ -149,7 +158,7 @@ def _classify(arguments: Namespace, files: _Files) -> int:
             print(f"error: {found}", file=sys.stderr)
             failures += 1
             continue
-        _say(source.name, found, top, for_people)
+        _say(source.name, found, top, for_people, shares=classifier.probabilities)
         results.append({"filename": source.name, "classes": found.to_dicts(top)})
     _write_json(arguments, results, for_people)
     if failures:
@@ -186,10 +195,13 @@ def _read(source: Source, exact: Exact, classifier: Classifier) -> Floats | Cspd
         return error
 
 
-def _say(name: str, found: Classification, top: int, stream: IO[str]) -> None:
+def _say(name: str, found: Classification, top: int, stream: IO[str], *, shares: bool) -> None:
     print(printable(name), file=stream)
     for guess in found.top(top):
-        print(printable(f"{100 * guess.probability:7.2f} %  {guess.name}"), file=stream)
+        print(
+            printable(f"{100 * guess.score:7.2f} %  {guess.name}" if shares else f"{guess.score:9.4f}  {guess.name}"),
+            file=stream,
+        )
 
 
 # -- how often that is right --------------------------------------------------------------------------------------------
@@ -209,13 +221,14 @@ def _measure(arguments: Namespace, files: _Files) -> int:
     pictures, labels = read_list(data.list_of(arguments.part)), data.labels
     reads = [data.list_of(arguments.part), data.names_file, data.labels_file, *(each.path for each in pictures)]
     _check_outputs(arguments, files, reads)
+    top = _top(arguments, files)
     classifier = _classifier(arguments, files)
     with (
         progress(len(pictures), "evaluating") as advance,
         helped([each.path for each in pictures], classifier.exact) as exact,
     ):
         seen = look_at_classes(classifier, pictures, labels, batch=arguments.batch, exact=exact, advance=advance, warn=_warn)
-    accuracy = judge_classes([seen], classifier.names, _top(arguments, files))
+    accuracy = judge_classes([seen], classifier.names or labels, top)
     for_people = sys.stderr if arguments.json in STANDARD_OUTPUT else sys.stdout
     print(accuracy, file=for_people)
     _write_json(arguments, accuracy.to_json(), for_people)
@@ -223,7 +236,7 @@ def _measure(arguments: Namespace, files: _Files) -> int:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             title = f"{100 * accuracy.top_1:.1f} % of {accuracy.pictures:,} pictures"
-            plot_confusion(accuracy.matrix, classifier.names, arguments.confusion, title)
+            plot_confusion(accuracy.matrix, classifier.names or labels, arguments.confusion, title)
         for message in dict.fromkeys(str(each.message) for each in caught):
             _warn(message)
         print(printable(f"saved: {arguments.confusion}"), file=for_people)

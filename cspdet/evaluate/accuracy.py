@@ -35,6 +35,10 @@ class Looks(NamedTuple):
     skipped: int
 
 
+class _NoClassError(CspdetError):
+    """The path of a picture tells no class."""
+
+
 class ClassAccuracy(NamedTuple):
     """One class: its pictures, of how many it is the likeliest class, and of how many among the first ones."""
 
@@ -89,6 +93,7 @@ class Accuracy:
     def to_json(self) -> dict[str, Any]:
         """As in the file that `cspdet classify --json` writes."""
         keys = ("id", "name", "pictures", "top_1", "top_n")
+        confused = [(row, column) for row, column in zip(*np.nonzero(self.matrix), strict=True) if row != column]
         classes = [{key: getattr(each, key) for key in keys} for each in self.classes]
         return {
             "top_1": self.top_1,
@@ -97,17 +102,21 @@ class Accuracy:
             "pictures": self.pictures,
             "skipped": self.skipped,
             "classes": classes,
-            "matrix": self.matrix.tolist(),
+            "confused": [
+                {"id": int(row), "found_as": int(column), "pictures": int(self.matrix[row, column])} for row, column in confused
+            ],
         }
 
     def __str__(self) -> str:
         """A table of the classes, and Darknet's closing line."""
-        names = [printable(each.name) for each in self.classes]
+        there = [each for each in self.classes if each.pictures]
+        names = [printable(each.name) for each in there]
         width, first = max(map(len, ["class", *names])), f"top-{self.top}"
         lines = [f"{'class':{width}} {'pictures':>9} {'top-1':>9} {first:>9}"]
-        for name, each in zip(names, self.classes, strict=True):
-            shares = [f"{100 * value:7.2f} %" if each.pictures else f"{'–':>7}  " for value in (each.top_1, each.top_n)]
-            lines.append(f"{name:{width}} {each.pictures:9} {' '.join(shares)}".rstrip())
+        for name, each in zip(names, there, strict=True):
+            lines.append(f"{name:{width}} {each.pictures:9} {100 * each.top_1:7.2f} % {100 * each.top_n:7.2f} %")
+        if len(there) < len(self.classes):
+            lines.append(f"no picture of {len(self.classes) - len(there):,} of {len(self.classes):,} classes")
         lines += ["", f" top 1: {self.top_1:f}, top {self.top}: {self.top_n:f}, of {counted(self.pictures, 'picture')}"]
         if self.skipped:
             lines.append(f" {self.skipped:,} of {counted(self.pictures + self.skipped, 'picture')} could not be used: left out")
@@ -145,11 +154,11 @@ def look_at_classes(
     decode: Exact = classifier.exact if exact is None else exact
     reads = (partial(_read, picture, labels, decode, classifier) for picture in pictures)
     rows: list[NDArray[np.intp]] = []
-    inner = sorted({parent for parent in classifier.tree.parents if parent >= 0}) if classifier.tree else []
+    unclear: list[CspdetError] = []
 
     def infer(looks: list[tuple[int, Floats] | CspdetError]) -> Floats | None:
         good = [each[1] for each in looks if not isinstance(each, CspdetError)]
-        return classifier.infer(good) if good else None
+        return classifier.infer(good, counting=True) if good else None
 
     skipped = 0
     with closing(pipelined(reads, infer, batch=batch)) as groups:
@@ -157,17 +166,21 @@ def look_at_classes(
             truths = []
             for each in looks:
                 if isinstance(each, CspdetError):
-                    warn(f"{each.message}: left out")
+                    if isinstance(each, _NoClassError):
+                        unclear.append(each)
+                    else:
+                        warn(f"{each.message}: left out")
                     skipped += 1
                 else:
                     truths.append(each[0])
             if outputs is not None:
-                if inner:
-                    outputs[:, inner] = 0  # only leaves of the hierarchy count
                 order = np.argsort(-outputs, 1, kind="stable")
                 place = (order == np.array(truths)[:, None]).argmax(1)
                 rows += [np.stack([np.array(truths), order[:, 0], place])]
             advance(len(looks))
+    if unclear:
+        more = f" (and {counted(len(unclear) - 1, 'more picture')})" if len(unclear) > 1 else ""
+        warn(f"{unclear[0].message}: left out{more}")
     truth, found, place = np.concatenate([*rows, np.zeros((3, 0), np.int64)], 1).astype(np.int64)
     return Looks(truth, found, place, skipped)
 
@@ -192,6 +205,10 @@ def judge_classes(parts: Sequence[Looks], names: Sequence[str], top: int = 5) ->
 def _read(picture: Picture, labels: Sequence[str], exact: Exact, classifier: Classifier) -> tuple[int, Floats] | CspdetError:
     """The class of a picture and the network's input, or why there is none."""
     try:
-        return class_of(picture, labels), classifier.prepare(read_image(picture.path, exact=exact))
+        number = class_of(picture, labels)
+    except CspdetError as error:
+        return _NoClassError(error.message, error.help)
+    try:
+        return number, classifier.prepare(read_image(picture.path, exact=exact), counting=True)
     except CspdetError as error:
         return error

@@ -26,6 +26,8 @@ _NAMED = 12
 _LONGEST_NAME = 24
 # Up to so many classes all are in the confusion matrix, also those with nothing in their row and column.
 _WHOLE = 30
+# With more classes, only shares are drawn: no names, no counts.
+_LEGIBLE = 120
 _INK, _FAINT = "#202020", "#b0b0b0"
 
 
@@ -118,7 +120,8 @@ def _steps(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | Path, title: str = "") -> None:
     """Draw a confusion matrix, as `confusion` gives it or a classifier's, which has no background; the file's ending says how.
 
-    Colours are shares of the row, numbers are counts. Warns of letters in names that no font has.
+    Colours are shares of the row, numbers are counts; of more than 120 classes, there are colours alone. Warns of letters in
+    names that no font has.
 
     Raises:
         UsageError: it cannot be written.
@@ -132,6 +135,9 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | 
         title = f"{title}; without {left_out} that nothing is or was found as"
         matrix, labels = matrix[used][:, used], [label for label, each in zip(labels, used, strict=True) if each]
     many = len(matrix)
+    if many > _LEGIBLE:
+        _plot_many(matrix, path, f"{title}; {many:,} classes" if title else f"{many:,} classes")
+        return
     cell = min(0.62, max(0.21, 7 / many))
     figure = _figure(cell * many + 3, cell * many + 2.6)
     axes = figure.add_subplot()
@@ -153,6 +159,16 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | 
     axes.set_xlabel("found as", fontsize=large)
     axes.set_ylabel("is", fontsize=large)
     axes.set_title(title, loc="left", color=_INK, fontsize=large)
+    _save(figure, path)
+
+
+def _plot_many(matrix: NDArray[np.int64], path: str | Path, title: str) -> None:
+    """A confusion matrix without names and counts, which would be too many."""
+    figure = _figure(9, 9)
+    axes = figure.add_subplot()
+    axes.imshow(matrix / np.maximum(matrix.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1, interpolation="antialiased")
+    axes.set(xlabel="found as: number of the class", ylabel="is: number of the class")
+    axes.set_title(title, loc="left", color=_INK)
     _save(figure, path)
 
 

@@ -100,7 +100,7 @@ def test_counting(run: Run, words: tuple[str, ...]) -> None:
     ]
     figures = json.loads(Path("c.json").read_text())
     assert figures["top_1"] == pytest.approx(7 / 9)
-    assert figures["matrix"] == [[3, 0, 0], [0, 3, 0], [0, 2, 1]]
+    assert figures["confused"] == [{"id": 2, "found_as": 1, "pictures": 2}]
     assert figures["classes"][2] == {"id": 2, "name": "blue", "pictures": 3, "top_1": pytest.approx(1 / 3), "top_n": 1.0}
     drawn = cv2.imread("c.png")
     assert drawn is not None
@@ -134,6 +134,7 @@ def test_labels_tell_the_classes_of_paths_and_names_are_printed(run: Run) -> Non
         ((*NET, "some/g.png", "--json", "some/g.png"), "it is one of the files that are read", ""),
         ((*NET, "some/g.png", "--json", "no/x.json"), "cannot write `no/x.json`", ""),
         (("colours.data", *NET, "--part", "valid", "--confusion", "c.doc"), "`.doc` is no format of plots", "`.png`"),
+        (("zero.data", *NET, "some"), "`zero.data` says `top = 0`, which is no number of classes", "`--top N`"),
         (("none.data", *NET, "--part", "valid"), "none of the pictures can be used", "`cspdet data check --classify`"),
     ],
 )  # fmt: skip
@@ -141,6 +142,7 @@ def test_calls_that_are_wrong(run: Run, folder: Path, words: tuple[str, ...], me
     write_network(folder)
     Path("two.names").write_text("a\nb\n")
     Path("none.data").write_text("classes=3\nvalid=some\nnames=colours.names\n")
+    Path("zero.data").write_text("classes=3\nnames=colours.names\ntop=0\n")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     code, out, err = run("classify", *words)
     assert (code, out) == (2, "")
@@ -149,6 +151,28 @@ def test_calls_that_are_wrong(run: Run, folder: Path, words: tuple[str, ...], me
     assert message in errors[0]
     assert cure in "\n".join(errors[1:])
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("verb", ["demo", "valid10", "test"])
+def test_darknets_other_verbs(run: Run, verb: str) -> None:
+    code, out, err = run("classifier", verb, "colours.data", *NET)
+    assert (code, out) == (2, "")
+    cure = "one of: `classifier predict`, `classifier valid`, `classifier train`"
+    assert err == f"error: there is no `classifier {verb}`\n  help: {cure}\n"
+
+
+def test_outputs_that_are_no_shares(run: Run, folder: Path) -> None:
+    write_classifier(folder, "raw", end="")
+    code, out, _ = run("classify", "raw.cfg", "raw.weights", "some/g.png")
+    assert code == 0
+    assert out.splitlines() == ["some/g.png", "  10.0000  green", "   0.0000  red", "   0.0000  blue"]
+
+
+def test_classes_without_pictures_have_no_line(run: Run) -> None:
+    Path("few.data").write_text("classes=3\nvalid=all/red\nnames=colours.names\n")
+    code, out, err = run("classify", "few.data", *NET, "--part", "valid")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:3] == ["red           3  100.00 %  100.00 %", "no picture of 2 of 3 classes"]
 
 
 def test_what_else_looks_at_classifiers_points_here(run: Run) -> None:

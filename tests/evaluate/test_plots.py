@@ -140,3 +140,14 @@ def test_names_in_other_scripts(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         plot_precision(report(3), tmp_path / "none" / "x.png")
+
+
+def test_a_thousand_classes(tmp_path: Path) -> None:
+    """Drawn as shares alone, into a picture of an ordinary size."""
+    matrix = np.ones((1000, 1000), np.int64) + 3000 * np.eye(1000, dtype=np.int64)
+    plot_confusion(matrix, [*map(str, range(1000))], tmp_path / "x.png", "all")
+    drawn = cv2.imread(str(tmp_path / "x.png"))
+    assert drawn is not None
+    assert max(drawn.shape) < 1200
+    # The diagonal is darker than what lies beside it.
+    assert drawn.min() < 120
