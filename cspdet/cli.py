@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -58,6 +60,9 @@ _WITHOUT_OPTION = "name the file without an option: it is told by its ending"
 _DARKNET_GROUPS = ("detector", "darknet", "yolo")
 # What follows `darknet classifier`.
 _DARKNETS_CLASSIFIER = {"predict": ("classify",), "valid": ("classify", "--part", "valid"), "train": ("train",)}
+
+# Seconds within which two interruptions are one.
+_AT_ONCE = 0.5
 
 _USAGE = "usage: cspdet COMMAND …"
 
@@ -115,19 +120,33 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM end the command as Ctrl-C does, so that no half-written file stays behind."""
+    """Have SIGTERM end the command as Ctrl-C does, so that no half-written file stays behind.
+
+    Of two SIGINTs at once, as `timeout` sends them, the second would end the clean-up after the first, and leave threads that
+    compute beyond the end of the interpreter.
+    """
+    interrupted = -math.inf
 
     def end(_number: int, _frame: object) -> None:
         raise _Terminated
 
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        before, interrupted = interrupted, time.monotonic()
+        if interrupted - before > _AT_ONCE:
+            raise KeyboardInterrupt
+
     if threading.current_thread() is not threading.main_thread():  # only that one may say what signals do
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, end)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _takes_output() -> bool:

@@ -11,7 +11,6 @@ handed out last. Threads that are too fast wait.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,8 +26,6 @@ Result = TypeVar("Result")
 
 # How many items are on their way, besides two groups and what threads are reading.
 _AHEAD = 2
-# Seconds within which another Ctrl-C is the same.
-_PATIENCE = 1.0
 
 
 def most_readers() -> int:
@@ -98,18 +95,4 @@ def pipelined(
             permits.put(True)
     finally:
         permits.put(False)
-        _join(thread)
-
-
-def _join(thread: Thread) -> None:
-    """Wait for a thread to end, also where Ctrl-C comes twice: an engine that computes must not outlive the interpreter.
-
-    Who presses it again later is not kept.
-    """
-    started = time.monotonic()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt:
-            if time.monotonic() - started > _PATIENCE:
-                raise
+        thread.join()

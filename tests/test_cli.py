@@ -33,6 +33,29 @@ def test_a_polite_kill_leaves_no_half_written_file(tmp_path: Path, monkeypatch: 
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize(("pause", "cleaned"), [(0.0, True), (0.6, False)], ids=["at once", "later"])
+def test_two_interruptions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pause: float, *, cleaned: bool
+) -> None:
+    """At once, as `timeout` sends them, they are one; who presses Ctrl-C again later means it."""
+    before, done = signal.getsignal(signal.SIGINT), []
+
+    def work(*_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            time.sleep(pause)
+            signal.raise_signal(signal.SIGINT)
+            done.append("cleaned up")
+        return 0
+
+    monkeypatch.setattr(cli, "_run", work)
+    assert cli.main(["check"]) == 130
+    assert bool(done) is cleaned
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
 @pytest.mark.parametrize(
