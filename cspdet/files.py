@@ -70,6 +70,8 @@ def check_writable(path: str | Path) -> None:
     Raises:
         UsageError: it cannot.
     """
+    if not str(path):
+        raise UsageError("the name of a file to write is empty", "name a file")
     if is_folder(path):
         raise UsageError(f"cannot write `{path}`: it is a directory", f"name a file in it: `{Path(path) / 'X'}`")
     if is_special(path):

@@ -368,3 +368,8 @@ def test_endings_that_are_none(tmp_path: Path, name: str, fact: str) -> None:
 def test_an_ending_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or directory"):
         check_ending(tmp_path / "none" / "x.png", (".png",), "pictures")
+
+
+def test_an_empty_name_is_none() -> None:
+    with pytest.raises(UsageError, match="the name of a file to write is empty"):
+        check_writable("")
