@@ -353,13 +353,16 @@ def test_an_exported_network_may_be_larger_than_any_cfg(run: Run, monkeypatch: p
 
 
 def test_a_classifier(run: Run) -> None:
-    """What the help names is there: training says how good it is."""
+    """What the help names is there, and says how good it is."""
     Path("class.cfg").write_text("[net]\nwidth=8\nheight=8\nchannels=3\n[connected]\noutput=3\n[softmax]\n")
     cspdet.load("class.cfg").save_weights("class.weights")
     code, out, err = run("map", "set/set.data", "class.cfg", "class.weights")
     assert (code, out) == (2, "")
-    cure = "a classifier is measured on the `valid` images as it is trained: `cspdet train set/set.data X.cfg -map`"
+    cure = "a classifier is measured by `cspdet classify set/set.data X.cfg X.weights --part valid`"
     assert err == f"error: `class.cfg` has no detection head: it ends in `[softmax]`\n  help: {cure}\n"
+    code, out, _ = run("classify", "set/set.data", "class.cfg", "class.weights", "--part", "valid")
+    assert code == 0
+    assert " top 1: " in out
 
 
 def test_letters_that_no_font_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
