@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from cspdet.boxes import Floats
 from cspdet.engines import Engine
 from cspdet.errors import UsageError
-from cspdet.graph import Graph
+from cspdet.graph import Graph, Node
 from cspdet.image import Pixels
 from cspdet.layers.logistic import Logistic
 from cspdet.layers.softmax import Softmax
@@ -56,16 +56,12 @@ class Classifier(NamedTuple):
     """The steps of classifying, as `Detector.classifier` gives them. Each may run in another thread than the others."""
 
     engine: Engine
-    # What the engine does before it first computes with so many images; else, it does that then.
-    prepare_engine: Callable[[int], None]
     graph: Graph
     names: tuple[str, ...]
     profile: Profile
 
     @classmethod
-    def of(
-        cls, engine: Engine, prepare_engine: Callable[[int], None], graph: Graph, names: tuple[str, ...], profile: Profile
-    ) -> Classifier:
+    def of(cls, engine: Engine, graph: Graph, names: tuple[str, ...], profile: Profile) -> Classifier:
         """The steps for a network.
 
         Raises:
@@ -77,15 +73,13 @@ class Classifier(NamedTuple):
             raise UsageError(f"`{path}` has a detection head: it finds objects", "`cspdet detect`, or `detector.detect`")
         if not graph.input.image:
             raise UsageError("the network reads vectors, not images", "run it with `cspdet trace`")
-        last = graph.nodes[graph.outputs[0]]
+        last = _last(graph)
         if last.output.height * last.output.width > 1:
             fact = f"`{path}` is no classifier: it ends in a map of {last.output}, not in a number for each class"
             raise UsageError(fact, "`[avgpool]` and `[softmax]` behind it make numbers of it; `cspdet trace` writes the map")
-        made = cls(engine, prepare_engine, graph, names, profile)
+        made = cls(engine, graph, names, profile)
         if names:
-            check_names(
-                names, made.classes, "the list of names", f"`{path}`", "give the names of the classes it was trained on"
-            )
+            check_names(names, made.classes, "the list of names", f"`{path}`", OTHER_NAMES)
         return made
 
     @property
@@ -96,13 +90,13 @@ class Classifier(NamedTuple):
     @property
     def probabilities(self) -> bool:
         """Whether the outputs are probabilities."""
-        layer = self.graph.nodes[self.graph.outputs[0]].layer
+        layer = _last(self.graph).layer
         return isinstance(layer, Logistic) or (isinstance(layer, Softmax) and layer.groups == 1)
 
     @property
     def tree(self) -> Tree | None:
         """The class hierarchy of the last layer, if it has one."""
-        layer = self.graph.nodes[self.graph.outputs[0]].layer
+        layer = _last(self.graph).layer
         return layer.hierarchy if isinstance(layer, WithTree) else None
 
     @property
@@ -144,4 +138,9 @@ class Classifier(NamedTuple):
 
 def class_count(graph: Graph) -> int:
     """How many classes a network without a head tells apart: the outputs of its last layer."""
-    return graph.nodes[graph.outputs[0]].output.size
+    return _last(graph).output.size
+
+
+def _last(graph: Graph) -> Node:
+    """The layer whose outputs are those of a network without a head."""
+    return graph.nodes[graph.outputs[0]]

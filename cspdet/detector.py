@@ -265,7 +265,7 @@ class Detector:
         Raises:
             UsageError: the network is a detector, or there are more or fewer names than it has outputs.
         """
-        classifier = Classifier.of(self._run, self._prepare, self.graph, self.names, self.profile(like))
+        classifier = Classifier.of(self._run, self.graph, self.names, self.profile(like))
         self._warn_untrained()
         return classifier
 

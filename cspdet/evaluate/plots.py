@@ -130,14 +130,14 @@ def plot_confusion(matrix: NDArray[np.int64], names: Sequence[str], path: str | 
     labels = [*map(_name, names), *(["background"] if background else [])]
     used = matrix.sum(0) + matrix.sum(1) > 0
     used[len(names) :] = True
+    if used.sum() > _LEGIBLE:
+        _plot_many(matrix, path, title)
+        return
     if len(matrix) > _WHOLE and not used.all():
         left_out = counted(int((~used).sum()), "class", "classes")
         title = f"{title}; without {left_out} that nothing is or was found as"
         matrix, labels = matrix[used][:, used], [label for label, each in zip(labels, used, strict=True) if each]
     many = len(matrix)
-    if many > _LEGIBLE:
-        _plot_many(matrix, path, f"{title}; {many:,} classes" if title else f"{many:,} classes")
-        return
     cell = min(0.62, max(0.21, 7 / many))
     figure = _figure(cell * many + 3, cell * many + 2.6)
     axes = figure.add_subplot()
