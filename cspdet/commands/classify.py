@@ -14,7 +14,6 @@ With `--json -`, standard output is JSON and nothing else; what is for people go
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from argparse import ArgumentParser, Namespace
@@ -24,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from cspdet.commands.common import STANDARD_OUTPUT, network_files
+from cspdet.commands.common import STANDARD_OUTPUT, network_files, warn, write_json
 from cspdet.commands.loading import add_running, cfg_of, load_detector, positive, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import CspdetError, UsageError
@@ -160,7 +159,8 @@ def _classify(arguments: Namespace, files: _Files) -> int:
             continue
         _say(source.name, found, top, for_people, shares=classifier.probabilities)
         results.append({"filename": source.name, "classes": found.to_dicts(top)})
-    _write_json(arguments, results, for_people)
+    if write_json(arguments.json, results):
+        print(printable(f"saved: {arguments.json}"), file=for_people)
     if failures:
         print(f"{failures} of {len(sources)} pictures could not be read", file=sys.stderr)
     return 1 if failures else 0
@@ -227,35 +227,18 @@ def _measure(arguments: Namespace, files: _Files) -> int:
         progress(len(pictures), "evaluating") as advance,
         helped([each.path for each in pictures], classifier.exact) as exact,
     ):
-        seen = look_at_classes(classifier, pictures, labels, batch=arguments.batch, exact=exact, advance=advance, warn=_warn)
+        seen = look_at_classes(classifier, pictures, labels, batch=arguments.batch, exact=exact, advance=advance, warn=warn)
     accuracy = judge_classes([seen], classifier.names or labels, top)
     for_people = sys.stderr if arguments.json in STANDARD_OUTPUT else sys.stdout
     print(accuracy, file=for_people)
-    _write_json(arguments, accuracy.to_json(), for_people)
+    if write_json(arguments.json, accuracy.to_json()):
+        print(printable(f"saved: {arguments.json}"), file=for_people)
     if arguments.confusion is not None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             title = f"{100 * accuracy.top_1:.1f} % of {accuracy.pictures:,} pictures"
             plot_confusion(accuracy.matrix, classifier.names or labels, arguments.confusion, title)
         for message in dict.fromkeys(str(each.message) for each in caught):
-            _warn(message)
+            warn(message)
         print(printable(f"saved: {arguments.confusion}"), file=for_people)
     return 0
-
-
-def _warn(message: str) -> None:
-    print(printable(f"warning: {message}"), file=sys.stderr)
-
-
-def _write_json(arguments: Namespace, found: Any, for_people: IO[str]) -> None:
-    """Write what was found, if asked for."""
-    from cspdet.outputs import write_text
-
-    if arguments.json is None:
-        return
-    text = json.dumps(found, indent=2, ensure_ascii=False)
-    if arguments.json in STANDARD_OUTPUT:
-        print(text)
-        return
-    write_text(arguments.json, text + "\n")
-    print(printable(f"saved: {arguments.json}"), file=for_people)

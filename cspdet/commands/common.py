@@ -22,6 +22,31 @@ from cspdet.text import printable
 STANDARD_OUTPUT = ("-", "/dev/stdout")
 
 
+def warn(message: str) -> None:
+    """Say on the error stream what goes on, but not as it should."""
+    print(printable(f"warning: {message}"), file=sys.stderr)
+
+
+def write_json(place: str | None, value: object) -> bool:
+    """Write JSON to a file or standard output, or nowhere; whether a file was written.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    import json
+
+    from cspdet.outputs import write_text
+
+    if place is None:
+        return False
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if place in STANDARD_OUTPUT:
+        print(text)
+        return False
+    write_text(place, text + "\n")
+    return True
+
+
 def add_dialect(parser: ArgumentParser) -> None:
     """The options that say how a cfg is read: `--dialect` and `--set`."""
     parser.add_argument(

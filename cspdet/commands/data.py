@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from cspdet.cfg.diagnostic import count
-from cspdet.commands.common import STANDARD_OUTPUT
+from cspdet.commands.common import STANDARD_OUTPUT, warn
 from cspdet.commands.loading import positive
 from cspdet.commands.progress import progress
 from cspdet.data.cropping import LEAST
@@ -148,7 +148,7 @@ def _stats(arguments: Namespace) -> int:
             warnings.simplefilter("always")
             write_chart(arguments.out, description, parts)
         for message in dict.fromkeys(str(each.message) for each in caught):
-            _say(message)
+            warn(message)
         print(f"saved: {printable(arguments.out)}", file=sys.stderr)
     return 0
 
@@ -184,7 +184,7 @@ def _crop(arguments: Namespace) -> int:
     total = sum(len(read_list(description.list_of(part))) for part in parts)
     options = {"side": arguments.side, "background": arguments.background, "seed": arguments.seed}
     with progress(total, "cutting") as advance:
-        counts, remarks = crop(description, parts, arguments.out, **options, advance=advance, warn=_say)
+        counts, remarks = crop(description, parts, arguments.out, **options, advance=advance, warn=warn)
     for part, found in counts.items():
         each = ", ".join(f"{name} {number:,}" for name, number in found.items())
         print(printable(f"{part}: {counted(sum(found.values()), 'picture')} ({each})"))
@@ -192,10 +192,6 @@ def _crop(arguments: Namespace) -> int:
         print(line)
     print(f"saved: {printable(arguments.out)}")
     return 0
-
-
-def _say(word: str) -> None:
-    print(printable(f"warning: {word}"), file=sys.stderr)
 
 
 def _to_darknet(arguments: Namespace) -> int:

@@ -12,7 +12,6 @@ With `--json -`, standard output is JSON and nothing else; what is for people go
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import warnings
@@ -22,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cspdet.commands.common import STANDARD_OUTPUT, dialect_of, network_files, read_cfg
+from cspdet.commands.common import STANDARD_OUTPUT, dialect_of, network_files, read_cfg, warn, write_json
 from cspdet.commands.loading import add_running, cfg_of, check_classes, load_detector, positive, share, sort_files
 from cspdet.commands.progress import progress
 from cspdet.errors import UsageError
@@ -137,7 +136,8 @@ def run(arguments: Namespace) -> int:
     written: list[str] = []
     # A disk that is full must not cost the figures, for which the network has run.
     try:
-        _write_json(arguments, report, written)
+        if write_json(arguments.json, report.to_json()):
+            written.append(arguments.json)
     finally:
         print(report, file=for_people)
     try:
@@ -233,7 +233,7 @@ def _collect(
             how = "as COCO does" if results.categories == "coco" else f"from {results.categories} on"
             print(printable(f"`{arguments.detections}` numbers classes {how}; --categories says otherwise"), file=sys.stderr)
         with progress(len(pictures), "evaluating") as advance:
-            return collect_results(results, pictures, difficult=difficult, advance=advance, warn=_warn), names
+            return collect_results(results, pictures, difficult=difficult, advance=advance, warn=warn), names
     # What else is wrong with the cfg, loading it will say. An exported network is no text.
     graph = None if is_exported(files.cfg) else examine(read_cfg(files.cfg, arguments), dialect_of(arguments))[0]
     if graph is not None:
@@ -257,7 +257,7 @@ def _collect(
             letterbox=arguments.letterbox,
             exact=exact,
             advance=advance,
-            warn=_warn,
+            warn=warn,
         )
     return seen, names
 
@@ -271,10 +271,6 @@ def _check_network(graph: Graph, description: Description) -> None:
     check_classes(graph, description, "name the .data file of the classes that the weights were trained on")
 
 
-def _warn(message: str) -> None:
-    print(printable(f"warning: {message}"), file=sys.stderr)
-
-
 def _names(arguments: Namespace, description: Description) -> tuple[str, ...]:
     """The classes' names, as many as the data has classes; none if nobody says."""
     from cspdet.names import read_names
@@ -286,20 +282,6 @@ def _names(arguments: Namespace, description: Description) -> tuple[str, ...]:
         there, wanted = counted(len(names), "name"), counted(description.classes, "class", "classes")
         raise UsageError(f"`{arguments.names}` has {there}, `{description.path}` {wanted}", "use the names of these classes")
     return names
-
-
-def _write_json(arguments: Namespace, report: Report, written: list[str]) -> None:
-    """Write the figures, if asked for; `written` gets a word about each file."""
-    from cspdet.outputs import write_text
-
-    if arguments.json is None:
-        return
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-    if arguments.json in STANDARD_OUTPUT:
-        print(text)
-        return
-    write_text(arguments.json, text + "\n")
-    written.append(arguments.json)
 
 
 def _draw(
@@ -321,7 +303,7 @@ def _draw(
             plot_confusion(matrix, names, arguments.confusion, title)
             written.append(arguments.confusion)
     for message in dict.fromkeys(str(each.message) for each in caught):
-        _warn(message)
+        warn(message)
     if arguments.errors:
         count = _draw_errors(arguments, seen, outcome, names, pictures)
         written.append(f"{counted(count, 'image')} with mistakes in {arguments.errors_dir}")
@@ -346,5 +328,5 @@ def _draw_errors(arguments: Namespace, seen: Collected, outcome: Outcome, names:
     older = [each for each in folder.iterdir() if _DRAWN.fullmatch(each.name) and each not in targets]
     if older:
         them = counted(len(older), "picture of an earlier call stays", "pictures of earlier calls stay")
-        _warn(f"{them} in {folder}, such as `{min(older).name}`")
+        warn(f"{them} in {folder}, such as `{min(older).name}`")
     return len(chosen)
